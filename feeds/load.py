@@ -1,0 +1,112 @@
+"""Load feed declarations: YAML with errors that name the line."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from isopach.feeds.errors import DeclarationError, Fault, faults_of
+from isopach.feeds.feed import Feed
+from isopach.feeds.sites import Sites, load_sites
+
+SHIPPED = Path(__file__).resolve().parent
+SCHEMA = SHIPPED / "feed.schema.json"
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A feed with its sites, and the file they were declared in."""
+
+    feed: Feed
+    sites: Sites
+    path: Path
+
+
+def find_feed(name: str) -> Path:
+    """Return the file of a feed given by path or by name (`feeds/NAME.yaml`, or a shipped one)."""
+    given = Path(name)
+    if given.suffix in (".yaml", ".yml"):
+        return given
+    for folder in (Path("feeds"), SHIPPED):
+        if (folder / f"{name}.yaml").is_file():
+            return folder / f"{name}.yaml"
+    known = sorted({p.stem for folder in (Path("feeds"), SHIPPED) for p in folder.glob("*.yaml")})
+    raise DeclarationError(
+        [
+            Fault(
+                name,
+                None,
+                "",
+                f"no such feed: give a path to its YAML, or one of {', '.join(known)}",
+            )
+        ]
+    )
+
+
+def load_declaration(name: str) -> Declaration:
+    """Load a feed and its sites; raises DeclarationError with every fault found in either."""
+    path = find_feed(name)
+    feed = load_feed(path)
+    return Declaration(feed, load_sites(path.parent / feed.sites), path)
+
+
+def load_feed(path: Path) -> Feed:
+    """Load a feed declaration; raises DeclarationError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DeclarationError([Fault(str(path), None, "", str(error))]) from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        raise DeclarationError(
+            [Fault(str(path), line, "", f"not YAML: {error.problem}")]
+        ) from error
+    if not isinstance(data, dict):
+        raise DeclarationError([Fault(str(path), 1, "", "a feed is a mapping, `feed: name` first")])
+    try:
+        return Feed.model_validate(data, context={"folder": path.parent})
+    except ValidationError as error:
+        raise DeclarationError(
+            _split(faults_of(error, str(path), lambda loc: _line(root, loc)), root)
+        ) from error
+
+
+def _split(faults: list[Fault], root: yaml.Node | None) -> list[Fault]:
+    """Give each problem of the whole feed its own fault, at the line of the field it names."""
+    split = []
+    for fault in faults:
+        for message in fault.message.split("\n"):
+            field = fault.field or message.split(":", 1)[0].strip()
+            named = not fault.field and ":" in message and " " not in field
+            line = _line(root, tuple(field.split("."))) if named else fault.line
+            text = message.split(":", 1)[1].strip() if named else message
+            split.append(Fault(fault.file, line, field if named or fault.field else "", text))
+    return split
+
+
+def _line(node: yaml.Node | None, loc: tuple[str | int, ...]) -> int | None:
+    """Return the line of the deepest part of a location that the file has."""
+    line = node.start_mark.line + 1 if node else None
+    for step in loc:
+        found = None
+        if isinstance(node, yaml.MappingNode):
+            found = next(((k, v) for k, v in node.value if k.value == str(step)), None)
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value)
+        ):
+            found = (node.value[step], node.value[step])
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def write_schema(path: Path = SCHEMA) -> None:
+    """Write the JSON Schema of a feed declaration, for editors."""
+    path.write_text(json.dumps(Feed.model_json_schema(), indent=2) + "\n")

@@ -1,0 +1,314 @@
+"""Run a night: plan, stage, audit, publish."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta, timezone
+from time import perf_counter
+from zoneinfo import ZoneInfo
+
+import apache_beam as beam
+import polars as pl
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from isopach.expectations.audit import Evidence, reasons_to_hold
+from isopach.feeds.load import Declaration
+from isopach.feeds.rules import declared_rules
+from isopach.feeds.sites import Site
+from isopach.jobs.progress import Progress
+from isopach.lake import tables
+from isopach.lake.commits import create_or_open, scan, version
+from isopach.lake.ledger import Run, new_run, record_run
+from isopach.lake.places import Place
+from isopach.lake.publish import VERDICTS, FeedTables, Verdict, publish, write_verdicts
+from isopach.lake.staged import Staged, read_staged
+from isopach.pipelines.deliveries import Delivery, find_deliveries
+from isopach.pipelines.nightly import build
+from isopach.pipelines.pieces import Piece, plan_pieces
+from isopach.pipelines.staging import Target, staging
+from isopach.pipelines.waves import plan_waves
+from isopach.transforms.quarantine import UNREADABLE
+from isopach.transforms.salt import plan_salts
+from isopach.transforms.totals import total_schema
+
+EMBEDDED = ("FnApiRunner", "DirectRunner")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a night is run; `memory` is in bytes, and `beam` are options for Beam's runner."""
+
+    only: frozenset[str] | None = None
+    runner: str = "FnApiRunner"
+    memory: int | None = 2 << 30
+    beam: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What came of a night."""
+
+    run: str
+    feed: str
+    date: str
+    outcome: str
+    sites: int
+    settled: int
+    read: int
+    accepted: int
+    rejected: int
+    late: int
+    duplicate: int
+    held: list[dict[str, str]]
+    awaited: list[str]
+    waves: int
+    seconds: float
+    phases: dict[str, float] = field(default_factory=dict)
+    version: int | None = None
+
+    @property
+    def rows_per_second(self) -> int:
+        return int(self.read / self.seconds) if self.seconds else 0
+
+
+def feed_tables(declaration: Declaration) -> FeedTables:
+    """Return the tables of a feed."""
+    feed = declaration.feed
+    return FeedTables(
+        feed.feed,
+        tables.records(feed.feed, feed.payload),
+        tables.quarantine(feed.feed),
+        {n: tables.totals(feed.feed, n, total_schema(t, feed)) for n, t in feed.totals.items()},
+    )
+
+
+def run_night(
+    declaration: Declaration,
+    landing: Place,
+    lake: Place,
+    day: date,
+    options: Options,
+    show: Progress,
+) -> Summary:
+    """Consolidate a business date's deliveries: stage, audit, publish.
+
+    Raises LandingError, SchemaChangeError; whatever fails before publishing leaves the tables as
+    they were, and the run's own files are deleted.
+    """
+    started = perf_counter()
+    feed = declaration.feed
+    to = feed_tables(declaration)
+    deliveries = find_deliveries(landing, feed.feed, day, options.only)
+    finish_publishing(lake, to)
+    parameters = {
+        "feed": json.loads(feed.model_dump_json()),
+        "landing": landing.uri,
+        "date": day,
+        "sites": sorted(options.only or ()),
+    }
+    run = new_run(feed.feed, "nightly", "batch", options.runner, parameters)
+    target = Target(lake, feed, run.run)
+    for table in (to.records, to.quarantine, *to.totals.values()):
+        create_or_open(lake, table)
+    record_run(lake, run)
+    phases: dict[str, float] = {}
+    try:
+        with show.phase("Plan", phases):
+            usual = usual_rows(lake, feed.feed, day)
+            pieces = plan_pieces(landing, feed.feed, day, deliveries, usual)
+        waves = _stage(declaration, landing, target, pieces, options, show, phases)
+        with show.phase("Audit", phases):
+            staged = read_staged(target.folder) if waves else Staged()
+            verdicts, awaited = audit(declaration, deliveries, staged, day, options.only, lake)
+        with show.phase("Publish", phases):
+            write_verdicts(target.folder, verdicts)
+            published = publish(lake, to, run.run, target.folder)
+    except BaseException as error:
+        _abandon(lake, to, run, target, error)
+        raise
+    held = [{"site": v.site, "reason": v.held} for v in verdicts if v.held]
+    outcome = "held" if held else "published"
+    _finish(lake, to, run, target, outcome)
+    totals = {
+        name: sum(tally[name] for tally in staged.counts.values())
+        for name in ("read", "accepted", "rejected", "late", "duplicate")
+    }
+    return Summary(
+        run=run.run,
+        feed=feed.feed,
+        date=day.isoformat(),
+        outcome=outcome,
+        sites=len(verdicts),
+        settled=len(verdicts) - len(held),
+        **totals,
+        held=held,
+        awaited=awaited,
+        waves=waves,
+        seconds=round(perf_counter() - started, 3),
+        phases=phases,
+        version=published,
+    )
+
+
+def _stage(
+    declaration: Declaration,
+    landing: Place,
+    target: Target,
+    pieces: list[Piece],
+    options: Options,
+    show: Progress,
+    phases: dict[str, float],
+) -> int:
+    """Run the waves of a night; return how many there were."""
+    feed = declaration.feed
+    rows: dict[str, int] = {}
+    for piece in pieces:
+        rows[piece.site] = rows.get(piece.site, 0) + piece.rows
+    plan = plan_salts(rows, feed.salting.target_rows)
+    embedded = options.runner in EMBEDDED
+    waves = plan_waves(plan, pieces, options.memory if embedded else None) if pieces else []
+    expected = sum(piece.rows for wave in waves for piece in wave.pieces)
+    with show.phase("Stage", phases, rows=expected):
+        for wave in waves:
+            pipeline = beam.Pipeline(
+                runner=FnApiRunner() if embedded else options.runner,
+                options=PipelineOptions(list(options.beam)),
+            )
+            build(
+                pipeline,
+                feed=feed,
+                sites=declaration.sites,
+                rules=declared_rules(feed),
+                landing=landing,
+                target=target,
+                plan=plan,
+                wave=wave,
+            )
+            pipeline.run().wait_until_finish()
+    return len(waves)
+
+
+def audit(
+    declaration: Declaration,
+    deliveries: list[Delivery],
+    staged: Staged,
+    day: date,
+    only: frozenset[str] | None,
+    lake: Place,
+) -> tuple[list[Verdict], list[str]]:
+    """Return the verdict on each window due, and the sites whose deadline is still to come."""
+    sites = declaration.sites
+    unreadable = unreadable_files(lake, declaration, staged)
+    verdicts = []
+    for delivery in deliveries:
+        counts = staged.counts.get((delivery.site, day), {})
+        evidence = Evidence(
+            **{
+                name: counts.get(name, 0)
+                for name in ("read", "accepted", "rejected", "late", "duplicate")
+            },
+            declared=delivery.declared,
+            registered=delivery.site in sites,
+            problem=delivery.problem,
+            unreadable=tuple(unreadable.get(delivery.site, ())),
+        )
+        reasons = "; ".join(reasons_to_hold(evidence)) or None
+        verdicts.append(Verdict(delivery.site, day, reasons, delivery.declared, delivery.name))
+    delivered = {delivery.site for delivery in deliveries}
+    missing = [
+        site
+        for site in sites
+        if site.site not in delivered and site.active(day) and (only is None or site.site in only)
+    ]
+    now = datetime.now(timezone.utc)
+    awaited = [site.site for site in missing if deadline(site, day) > now]
+    for site in missing:
+        if site.site not in awaited:
+            reason = "; ".join(reasons_to_hold(Evidence(delivered=False)))
+            due = f"{reason}, due {deadline(site, day):%Y-%m-%d %H:%M} UTC"
+            verdicts.append(Verdict(site.site, day, due, delivered=False))
+    return sorted(verdicts, key=lambda verdict: verdict.site), awaited
+
+
+def deadline(site: Site, day: date) -> datetime:
+    """Return when a site's delivery is due, in UTC: its local deadline on the following day."""
+    local = datetime.combine(day + timedelta(days=1), site.deadline, ZoneInfo(site.time_zone))
+    return local.astimezone(timezone.utc)
+
+
+def unreadable_files(lake: Place, declaration: Declaration, staged: Staged) -> dict[str, list[str]]:
+    """Return what was wrong with files that could not be read, by site."""
+    sites = {site for (site, _), tally in staged.counts.items() if tally["unreadable"]}
+    found: dict[str, list[str]] = {}
+    if not sites:
+        return found
+    place = tables.quarantine(declaration.feed.feed).place(lake)
+    for file in staged.files.get("quarantine", []):
+        rows = (
+            pl.scan_parquet((place / file.path).uri, storage_options=place.storage_options or None)
+            .filter(pl.col("disposition") == UNREADABLE)
+            .collect()
+        )
+        for site, raw in rows.select("site", "raw").iter_rows():
+            said = json.loads(raw)
+            found.setdefault(site, []).append(f"{said['file'].rsplit('/', 1)[-1]}: {said['error']}")
+    return found
+
+
+def usual_rows(lake: Place, feed: str, day: date) -> dict[str, int]:
+    """Return each site's rows on the last night before a date, for planning."""
+    rows = (
+        scan(lake, tables.COUNTS)
+        .filter(
+            (pl.col("feed") == feed) & pl.col("business_date").is_between(day - timedelta(28), day)
+        )
+        .sort("business_date", "run")
+        .group_by("site", maintain_order=True)
+        .agg(pl.col("read").last())
+        .collect()
+    )
+    return dict(rows.iter_rows())
+
+
+def finish_publishing(lake: Place, to: FeedTables) -> None:
+    """Finish what a run was publishing when it was killed."""
+    place = staging(lake, to.feed)
+    if not place.exists():
+        return
+    for entry in place.entries():
+        folder = place / entry.base_name
+        if (folder / VERDICTS).exists() and not (folder / "published").exists():
+            publish(lake, to, entry.base_name, folder)
+            (folder / "published").write_bytes(b"")
+
+
+def _finish(lake: Place, to: FeedTables, run: Run, target: Target, outcome: str) -> None:
+    record_run(lake, run.ended_as(outcome, _versions(lake, to)))
+    if outcome == "held":
+        (target.folder / "published").write_bytes(b"")
+    else:
+        target.folder.delete()
+
+
+def _versions(lake: Place, to: FeedTables) -> dict[str, int | None]:
+    feed_own = [to.records, to.quarantine, *to.totals.values()]
+    return {table.name: version(lake, table) for table in feed_own}
+
+
+def _abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseException) -> None:
+    """Delete what a failed run staged, unless it is being published, and record the failure."""
+    if not (target.folder / VERDICTS).exists():
+        for table in (to.records, to.quarantine, *to.totals.values()):
+            _delete_files_of(table.place(lake), run.run)
+        target.folder.delete()
+    record_run(lake, run.ended_as(f"failed: {type(error).__name__}: {error}"[:2000], {}))
+
+
+def _delete_files_of(place: Place, run: str) -> None:
+    for folder in place.entries():
+        if folder.base_name.startswith("business_date="):
+            for file in (place / folder.base_name).entries():
+                if file.base_name.startswith(run):
+                    (place / folder.base_name / file.base_name).delete()

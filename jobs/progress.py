@@ -1,0 +1,56 @@
+"""Progress on stderr: a line per phase, with a bar where the work is known."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+
+from isopach.pipelines.progress import ROWS
+
+
+class Progress:
+    """Shows phases as they run; silent where stderr is not a terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+
+    @contextmanager
+    def phase(
+        self, name: str, seconds: dict[str, float], rows: int | None = None
+    ) -> Iterator[None]:
+        """Show a phase while it runs, and note how long it took; `rows` are those to be read."""
+        start, before = perf_counter(), ROWS.value
+        columns = [
+            SpinnerColumn(),
+            TextColumn("{task.description:<8}"),
+            BarColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
+        ]
+        with Bars(*columns, console=self.console, disable=not self.console.is_terminal) as bars:
+            task = bars.add_task(name, total=rows, said="")
+            done = threading.Event()
+
+            def follow() -> None:
+                while not done.wait(0.1):
+                    read = ROWS.value - before
+                    rate = read / (perf_counter() - start)
+                    bars.update(task, completed=read, said=f"{read:,} rows, {rate:,.0f}/s")
+
+            watcher = threading.Thread(target=follow, daemon=True) if rows else None
+            if watcher:
+                watcher.start()
+            try:
+                yield
+                bars.update(task, total=rows or 1, completed=rows or 1)
+            finally:
+                done.set()
+                if watcher:
+                    watcher.join()
+        seconds[name.lower()] = round(perf_counter() - start, 3)

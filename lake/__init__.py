@@ -1,0 +1,1 @@
+"""Delta tables: addresses, layout, commits, publishing and the ledger."""

@@ -1,0 +1,225 @@
+"""The commit module: every change of a table goes through `commit`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
+from deltalake.transaction import RemoveAction
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from isopach.lake.files import DataFile
+from isopach.lake.places import Place
+from isopach.lake.tables import Table
+
+WRITER = "isopach/writer"
+ATTEMPTS = 30
+
+
+class CommitRefusedError(ValueError):
+    """A commit that would break its table: a file is missing, or does not fit the schema."""
+
+
+class SchemaChangeError(ValueError):
+    """A feed whose columns no longer fit the table it wrote before."""
+
+
+class Active(NamedTuple):
+    """A file that is visible in a snapshot of a table."""
+
+    path: str
+    size: int
+    rows: int
+    partition: dict[str, str | None]
+
+
+class Snapshot(NamedTuple):
+    """A table at one version."""
+
+    version: int
+    files: list[Active]
+
+
+class Change(NamedTuple):
+    """What one commit does to a table's files."""
+
+    add: Sequence[DataFile] = ()
+    remove: Sequence[Active] = ()
+
+
+Decide = Callable[[Snapshot], Change | None]
+
+
+def open_table(lake: Place, table: Table) -> DeltaTable | None:
+    """Return the Delta table at its newest version; None if it was never written."""
+    place = table.place(lake)
+    try:
+        return DeltaTable(place.uri, storage_options=place.storage_options)
+    except TableNotFoundError:
+        return None
+
+
+def version(lake: Place, table: Table) -> int | None:
+    """Return a table's newest version; None if it was never written."""
+    delta = open_table(lake, table)
+    return None if delta is None else delta.version()
+
+
+def scan(lake: Place, table: Table) -> pl.LazyFrame:
+    """Return a table's rows, lazily; an empty frame if it was never written."""
+    delta = open_table(lake, table)
+    if delta is None:
+        empty = pl.from_arrow(table.schema.empty_table())
+        assert isinstance(empty, pl.DataFrame)
+        return empty.lazy()
+    return pl.scan_delta(delta)
+
+
+def commit(
+    lake: Place, table: Table, decide: Decide, fences: Mapping[str, int] | None = None
+) -> int:
+    """Change a table's files in one commit, and return the version that holds the change.
+
+    Two writers can never both succeed from one snapshot: each commit carries the next number of
+    `isopach/writer`, and delta-rs refuses the second. The loser decides anew on what the winner
+    left.
+
+    Args:
+        decide: given the newest snapshot, says what to add and remove; None to leave it as it is.
+        fences: positions reached, by source, recorded in the same commit.
+    """
+    checked: set[str] = set()
+    for attempt in Retrying(
+        retry=retry_if_exception_type(CommitFailedError),
+        wait=wait_random_exponential(multiplier=0.02, max=2),
+        stop=stop_after_attempt(ATTEMPTS),
+        reraise=True,
+    ):
+        with attempt:
+            delta = create_or_open(lake, table)
+            now = snapshot(delta)
+            change = decide(now)
+            if change is None:
+                return now.version
+            fresh = [file for file in change.add if file.path not in checked]
+            check_files(lake, table, fresh)
+            checked |= {file.path for file in fresh}
+            transactions = [
+                Transaction(WRITER, (delta.transaction_version(WRITER) or 0) + 1),
+                *(Transaction(f"isopach/{source}", at) for source, at in (fences or {}).items()),
+            ]
+            delta.create_write_transaction(
+                [*(file.add() for file in change.add), *map(_removal, change.remove)],
+                mode="append",
+                schema=delta.schema(),
+                partition_by=list(table.partition_by),
+                commit_properties=CommitProperties(
+                    app_transactions=transactions, max_commit_retries=0
+                ),
+            )
+            return now.version + 1
+    raise AssertionError("unreachable")
+
+
+def _removal(file: Active) -> RemoveAction:
+    now = int(time.time() * 1000)
+    return RemoveAction(file.path, True, now, partition_values=file.partition, size=file.size)
+
+
+def create_or_open(lake: Place, table: Table) -> DeltaTable:
+    """Return a table at its newest version, made or widened to the columns it should have."""
+    place = table.place(lake)
+    delta = open_table(lake, table)
+    if delta is None:
+        place.make_parent()
+        delta = DeltaTable.create(
+            place.uri,
+            table.schema,
+            mode="ignore",
+            partition_by=list(table.partition_by),
+            storage_options=place.storage_options,
+        )
+    missing = missing_columns(delta, table)
+    if missing:
+        delta.alter.add_columns(missing)
+    return delta
+
+
+def missing_columns(delta: DeltaTable, table: Table) -> list[object]:
+    """Return the columns a table lacks; raises SchemaChangeError where they no longer fit it."""
+    stored = {field.name: field.type for field in pa.schema(delta.schema().to_arrow())}
+    wanted = {field.name: field.type for field in table.schema}
+    changed = {n: k for n, k in wanted.items() if n in stored and plain(stored[n]) != plain(k)}
+    for name, kind in changed.items():
+        raise SchemaChangeError(
+            f"{table.name}: column {name!r} is stored as {plain(stored[name])} and declared as "
+            f"{plain(kind)}. Columns are only added: declare it under a new name, or write to a "
+            "new lake and run its nights again"
+        )
+    gone = [name for name in stored if name not in wanted]
+    if gone:
+        raise SchemaChangeError(
+            f"{table.name}: column {gone[0]!r} is stored and no longer declared. Columns are only "
+            "added: keep it in the feed, without `required`"
+        )
+    from deltalake import Schema
+
+    fields = Schema.from_arrow(table.schema).fields
+    return [field for field in fields if field.name not in stored]
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """Return the type that the table format stores a column as."""
+    if pa.types.is_dictionary(kind):
+        return plain(kind.value_type)
+    if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return pa.string()
+    return kind
+
+
+def snapshot(delta: DeltaTable) -> Snapshot:
+    """Return the files that a table has at its version."""
+    actions = pl.from_arrow(pa.table(delta.get_add_actions(flatten=False)))
+    assert isinstance(actions, pl.DataFrame)
+    rows = actions.select(
+        "path", "size_bytes", "num_records", *(["partition"] if "partition" in actions else [])
+    )
+    return Snapshot(
+        delta.version(),
+        [
+            Active(
+                path,
+                size,
+                count,
+                {k: _text(v) for k, v in (partition[0] if partition else {}).items()},
+            )
+            for path, size, count, *partition in rows.iter_rows()
+        ],
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def check_files(lake: Place, table: Table, files: Sequence[DataFile]) -> None:
+    """Check that files lie where they should and fit the table; raises CommitRefusedError."""
+    wanted = [(field.name, plain(field.type)) for field in table.file_schema]
+    for file in files:
+        place = table.place(lake) / file.path
+        info = place.info()
+        if info.type != pafs.FileType.File or info.size != file.size:
+            found = "is not there" if info.type != pafs.FileType.File else f"has {info.size} bytes"
+            raise CommitRefusedError(f"{place.uri}: {found}, {file.size} bytes were staged")
+        footer = pq.read_schema(place.path, filesystem=place.filesystem)
+        found_columns = [(field.name, plain(field.type)) for field in footer]
+        if found_columns != wanted:
+            odd = sorted(set(map(str, found_columns)) ^ set(map(str, wanted))) or ["their order"]
+            raise CommitRefusedError(f"{place.uri}: does not fit {table.name}: {', '.join(odd)}")

@@ -1,0 +1,72 @@
+"""The ledger of runs: who ran what, with which code and parameters, and how it ended."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import secrets
+import socket
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from importlib.metadata import version
+from typing import Any
+
+import polars as pl
+
+from isopach.lake import tables
+from isopach.lake.places import Place
+from isopach.lake.replace import upsert
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of `ledger/runs`; times are UTC."""
+
+    run: str
+    feed: str
+    cadence: str
+    mode: str
+    engine: str
+    who: str
+    code_version: str
+    parameters: str
+    parameters_hash: str
+    started: datetime
+    ended: datetime | None = None
+    outcome: str = "running"
+    versions_in: str = "{}"
+    versions_out: str = "{}"
+
+    def ended_as(self, outcome: str, versions_out: dict[str, int | None]) -> Run:
+        """Return the run as it ended."""
+        now = datetime.now(timezone.utc)
+        return replace(self, ended=now, outcome=outcome, versions_out=json.dumps(versions_out))
+
+
+def new_run(feed: str, cadence: str, mode: str, engine: str, parameters: dict[str, Any]) -> Run:
+    """Return a run that starts now; its id sorts by time."""
+    started = datetime.now(timezone.utc)
+    text = json.dumps(parameters, sort_keys=True, default=str)
+    return Run(
+        run=f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        feed=feed,
+        cadence=cadence,
+        mode=mode,
+        engine=engine,
+        who=f"{getpass.getuser()}@{socket.gethostname()}",
+        code_version=version("isopach"),
+        parameters=text,
+        parameters_hash=hashlib.sha256(text.encode()).hexdigest(),
+        started=started,
+    )
+
+
+def record_run(lake: Place, run: Run) -> None:
+    """Write a run to the ledger, in place of what it said before."""
+    upsert(
+        lake,
+        tables.RUNS,
+        pl.DataFrame([asdict(run)], schema_overrides={"ended": pl.Datetime("us", "UTC")}),
+        ["run"],
+    )

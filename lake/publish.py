@@ -1,0 +1,206 @@
+"""Publish a staged run: each table is changed in one commit, the records last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+
+import polars as pl
+
+from isopach.lake import tables
+from isopach.lake.commits import Active, scan
+from isopach.lake.files import DataFile
+from isopach.lake.places import Place
+from isopach.lake.replace import read_file, replace_rows, upsert, write_rows
+from isopach.lake.staged import Staged, Window, read_staged
+from isopach.lake.tables import Table
+
+VERDICTS = "verdicts.json"
+SETTLED, HELD = "settled", "held"
+KEY = ["site", "business_date"]
+
+
+@dataclass(frozen=True)
+class FeedTables:
+    """A feed's tables."""
+
+    feed: str
+    records: Table
+    quarantine: Table
+    totals: Mapping[str, Table]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a window may be published, and if not, why; with its counts as read."""
+
+    site: str
+    day: date
+    held: str | None
+    declared: int | None = None
+    delivery: str | None = None
+    delivered: bool = True
+
+
+def write_verdicts(folder: Place, verdicts: Sequence[Verdict]) -> None:
+    """Record an audit's outcome: from here on the run is published, also after a crash."""
+    data = [{**v.__dict__, "day": v.day.isoformat()} for v in verdicts]
+    (folder / VERDICTS).write_bytes(json.dumps(data).encode())
+
+
+def read_verdicts(folder: Place) -> list[Verdict]:
+    """Return a run's recorded verdicts."""
+    data = json.loads((folder / VERDICTS).read_bytes())
+    return [Verdict(**{**item, "day": date.fromisoformat(item["day"])}) for item in data]
+
+
+def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
+    """Publish what a run staged and its verdicts allow; return the version of `records`.
+
+    Settled windows are replaced whole; held ones keep the rows they have. Every step replaces
+    what it wrote before, so that a run that was stopped here is finished by publishing it again.
+    """
+    staged, verdicts = read_staged(folder), read_verdicts(folder)
+    settled = [(v.site, v.day) for v in verdicts if not v.held]
+    before = windows_of(lake, to.feed, {v.day for v in verdicts})
+    _publish_quarantine(lake, to.quarantine, run, staged, verdicts, before)
+    for name, table in to.totals.items():
+        parts = staged.files.get(f"totals_{name}", [])
+        replace_rows(lake, table, _frame(settled), _allowed(lake, table, parts, settled))
+    upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *KEY])
+    files = _allowed(lake, to.records, staged.files.get("records", []), settled)
+    version = replace_rows(lake, to.records, _frame(settled), files)
+    rows = _windows(to.feed, run, staged, verdicts, before, version)
+    upsert(lake, tables.WINDOWS, rows, ["feed", *KEY])
+    return version
+
+
+def windows_of(lake: Place, feed: str, days: set[date]) -> pl.DataFrame:
+    """Return the ledger's rows of a feed's windows on some business dates."""
+    chosen = pl.col("business_date").is_in(sorted(days)) & (pl.col("feed") == feed)
+    return scan(lake, tables.WINDOWS).filter(chosen).collect()
+
+
+def _frame(windows: Sequence[Window]) -> pl.DataFrame:
+    schema = {"site": pl.String, "business_date": pl.Date}
+    return pl.DataFrame(windows, schema=schema, orient="row")
+
+
+def _allowed(
+    lake: Place, table: Table, files: Sequence[DataFile], settled: Sequence[Window]
+) -> list[DataFile]:
+    """Return staged files without the rows of windows that are held; mixed ones are copied."""
+    allowed = {(site, day.isoformat()) for site, day in settled}
+    result = []
+    for file in files:
+        windows = set(file.windows)
+        if windows and windows <= allowed:
+            result.append(file)
+        elif not windows or windows & allowed:
+            whole = read_file(lake, table, _active(file), table.schema.names)
+            kept = whole.join(_frame(settled), on=KEY, how="semi")
+            if kept.height == whole.height:
+                result.append(file)
+            elif not kept.is_empty():
+                result.append(write_rows(lake, table, kept))
+    return result
+
+
+def _active(file: DataFile) -> Active:
+    return Active(file.path, file.size, file.rows, dict(file.partition))
+
+
+def _publish_quarantine(
+    lake: Place,
+    table: Table,
+    run: str,
+    staged: Staged,
+    verdicts: Sequence[Verdict],
+    before: pl.DataFrame,
+) -> None:
+    """Put in a run's rows set aside; take out those of runs that no window rests on any more."""
+    windows = _frame([(v.site, v.day) for v in verdicts])
+    held = _frame([(v.site, v.day) for v in verdicts if v.held])
+    resting = before.join(held, on=KEY, how="semi").select(*KEY, _run="settled_by")
+    stored = (
+        scan(lake, table)
+        .filter(pl.col("business_date").is_in(windows["business_date"].unique().to_list()))
+        .select(*KEY, "_mode", "_run")
+        .filter((pl.col("_mode") == "batch") & (pl.col("_run") != run))
+        .unique()
+        .collect()
+    )
+    out = stored.join(windows, on=KEY, how="semi").join(resting, on=[*KEY, "_run"], how="anti")
+    replace_rows(lake, table, out, staged.files.get("quarantine", []))
+
+
+def checksum_text(first: int, second: int) -> str:
+    """Return a checksum as 32 hexadecimal digits."""
+    return f"{first:016x}{second:016x}"
+
+
+def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) -> pl.DataFrame:
+    names = ["read", "accepted", "rejected", "late", "duplicate", "bytes"]
+    rows = []
+    for verdict in verdicts:
+        tally = staged.counts.get((verdict.site, verdict.day), {})
+        rows.append(
+            {
+                "run": run,
+                "feed": feed,
+                "mode": "batch",
+                "site": verdict.site,
+                "business_date": verdict.day,
+                **{name: tally.get(name, 0) for name in names},
+                "declared": verdict.declared,
+                "checksum": checksum_text(tally.get("checksum_a", 0), tally.get("checksum_b", 0)),
+                "delivery": verdict.delivery,
+                "reason": verdict.held,
+            }
+        )
+    return pl.DataFrame(rows, schema=_schema(tables.COUNTS))
+
+
+def _windows(
+    feed: str,
+    run: str,
+    staged: Staged,
+    verdicts: Sequence[Verdict],
+    before: pl.DataFrame,
+    version: int,
+) -> pl.DataFrame:
+    """Return the ledger's rows: a held window keeps what it rests on, with the reason beside."""
+    now = datetime.now(timezone.utc)
+    resting = {(row["site"], row["business_date"]): row for row in before.iter_rows(named=True)}
+    rows = []
+    for verdict in verdicts:
+        window = (verdict.site, verdict.day)
+        tally = staged.counts.get(window, {})
+        row = {
+            "feed": feed,
+            "site": window[0],
+            "business_date": window[1],
+            "run": run,
+            "updated": now,
+        }
+        if verdict.held:
+            old = resting.get(window, {"state": HELD, "rows": 0, "checksum": checksum_text(0, 0)})
+            row = {**old, **row, "reason": verdict.held}
+        else:
+            row |= {
+                "state": SETTLED,
+                "rows": tally.get("accepted", 0),
+                "checksum": checksum_text(tally.get("checksum_a", 0), tally.get("checksum_b", 0)),
+                "settled_by": run,
+                "version": version,
+            }
+        rows.append(row)
+    return pl.DataFrame(rows, schema=_schema(tables.WINDOWS))
+
+
+def _schema(table: Table) -> pl.Schema:
+    empty = pl.from_arrow(table.schema.empty_table())
+    assert isinstance(empty, pl.DataFrame)
+    return empty.schema

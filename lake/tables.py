@@ -1,0 +1,132 @@
+"""The lake's tables: names, columns and partitioning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from isopach.lake.places import Place
+
+TIMESTAMP = pa.timestamp("us", "UTC")
+
+ORIGIN = {
+    "_mode": pa.large_string(),
+    "_source": pa.large_string(),
+    "_position": pa.int64(),
+    "_run": pa.large_string(),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: its folder in the lake, its columns in order, and what it is partitioned by."""
+
+    name: str
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ("business_date",)
+
+    def place(self, lake: Place) -> Place:
+        return lake / self.name
+
+    @property
+    def file_schema(self) -> pa.Schema:
+        """The columns that stand in its files: all but the partition's."""
+        return pa.schema([field for field in self.schema if field.name not in self.partition_by])
+
+
+def _table(name: str, columns: Mapping[str, pa.DataType], partition_by: tuple[str, ...]) -> Table:
+    return Table(name, pa.schema(list(columns.items())), partition_by)
+
+
+def records(feed: str, payload: pa.Schema) -> Table:
+    """Return the table of a feed's accepted rows."""
+    stamps = {"site": pa.large_string(), "business_date": pa.date32(), **ORIGIN}
+    return Table(f"{feed}/records", pa.schema([*payload, *pa.schema(list(stamps.items()))]))
+
+
+def quarantine(feed: str) -> Table:
+    """Return the table of a feed's rows that were set aside."""
+    text = pa.large_string()
+    columns = {
+        "disposition": text,
+        "reason": text,
+        "column": text,
+        "raw": text,
+        "site": text,
+        "business_date": pa.date32(),
+        "row_date": pa.date32(),
+        "key": text,
+        **ORIGIN,
+        "replayed_run": text,
+    }
+    return _table(f"{feed}/quarantine", columns, ("business_date",))
+
+
+def totals(feed: str, name: str, measures: pa.Schema) -> Table:
+    """Return the table of one of a feed's totals; `measures` include window and groups."""
+    stamps = pa.schema({"_mode": pa.large_string(), "_run": pa.large_string()})
+    return Table(f"{feed}/totals_{name}", pa.schema([*measures, *stamps]))
+
+
+RUNS = _table(
+    "ledger/runs",
+    {
+        "run": pa.large_string(),
+        "feed": pa.large_string(),
+        "cadence": pa.large_string(),
+        "mode": pa.large_string(),
+        "engine": pa.large_string(),
+        "who": pa.large_string(),
+        "code_version": pa.large_string(),
+        "parameters": pa.large_string(),
+        "parameters_hash": pa.large_string(),
+        "started": TIMESTAMP,
+        "ended": TIMESTAMP,
+        "outcome": pa.large_string(),
+        "versions_in": pa.large_string(),
+        "versions_out": pa.large_string(),
+    },
+    (),
+)
+
+COUNTS = _table(
+    "ledger/counts",
+    {
+        "run": pa.large_string(),
+        "feed": pa.large_string(),
+        "mode": pa.large_string(),
+        "site": pa.large_string(),
+        "business_date": pa.date32(),
+        "read": pa.int64(),
+        "accepted": pa.int64(),
+        "rejected": pa.int64(),
+        "late": pa.int64(),
+        "duplicate": pa.int64(),
+        "declared": pa.int64(),
+        "bytes": pa.int64(),
+        "checksum": pa.large_string(),
+        "delivery": pa.large_string(),
+        "reason": pa.large_string(),
+    },
+    ("business_date",),
+)
+
+WINDOWS = _table(
+    "ledger/windows",
+    {
+        "feed": pa.large_string(),
+        "site": pa.large_string(),
+        "business_date": pa.date32(),
+        "state": pa.large_string(),
+        "reason": pa.large_string(),
+        "rows": pa.int64(),
+        "checksum": pa.large_string(),
+        "settled_by": pa.large_string(),
+        "version": pa.int64(),
+        "run": pa.large_string(),
+        "updated": TIMESTAMP,
+    },
+    ("business_date",),
+)

@@ -1,0 +1,1 @@
+"""Beam graphs: sources, transforms and lake joined into runs."""

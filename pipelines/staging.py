@@ -1,0 +1,189 @@
+"""Stage: write the files of a run where they are not yet visible, and describe them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isopach.feeds.feed import Feed
+from isopach.lake import tables
+from isopach.lake.files import write_file
+from isopach.lake.places import Place
+from isopach.transforms.batches import concat, repeated
+from isopach.transforms.checksum import row_hashes
+from isopach.transforms.counts import Tally, Window
+from isopach.transforms.quarantine import duplicates
+from isopach.transforms.stamp import calendar
+from isopach.transforms.totals import TotalKey, partial_totals, total_schema
+from isopach.transforms.unique import distinct
+
+QUARANTINE_ROWS = 1 << 21
+"""Rows of a quarantine file at most."""
+
+Described = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a run stages its files, and the stamps of its rows."""
+
+    lake: Place
+    feed: Feed
+    run: str
+    mode: str = "batch"
+
+    @property
+    def folder(self) -> Place:
+        """The run's staging folder, with what describes its files."""
+        return staging(self.lake, self.feed.feed) / self.run
+
+    def stamped(self, rows: pa.Table) -> pa.Table:
+        """Add the columns that say by which run and mode rows came."""
+        for name, text in (("_mode", self.mode), ("_run", self.run)):
+            rows = rows.append_column(name, repeated(text, rows.num_rows))
+        return rows
+
+    def name(self) -> str:
+        """Return a new file's name: a retry writes another file, and only one is described."""
+        return f"{self.run}-{uuid4().hex[:12]}"
+
+
+def staging(lake: Place, feed: str) -> Place:
+    """Return the folder of a feed's staged runs."""
+    return lake / f"{feed}/_staging"
+
+
+class Staged(NamedTuple):
+    """The outputs of StageGroups."""
+
+    files: beam.PCollection[Described]
+    quarantined: beam.PCollection[pa.RecordBatch]
+    tallies: beam.PCollection[tuple[Window, Tally]]
+    totals: beam.PCollection[tuple[TotalKey, pa.RecordBatch]]
+
+
+@dataclass
+class StageGroups(beam.PTransform):  # type: ignore[misc]
+    """Write each group's distinct rows as a file; hand on duplicates, counts and totals."""
+
+    target: Target
+
+    def expand(self, groups: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]) -> Staged:
+        outputs = groups | "Stage groups" >> beam.FlatMap(
+            _tagged, target=self.target
+        ).with_output_types(
+            Described,
+            quarantined=pa.RecordBatch,
+            tallies=tuple[Window, Tally],
+            totals=tuple[TotalKey, pa.RecordBatch],
+        ).with_outputs("quarantined", "tallies", "totals", main="files")
+        return Staged(outputs.files, outputs.quarantined, outputs.tallies, outputs.totals)
+
+
+def _tagged(group: tuple[int, Iterable[pa.RecordBatch]], target: Target) -> Iterator[Any]:
+    feed = target.feed
+    rows, again = distinct(group[1], feed.key)
+    if again.num_rows:
+        yield beam.pvalue.TaggedOutput(
+            "quarantined", duplicates(again, list(feed.columns), feed.key)
+        )
+        unused = np.zeros((2, again.num_rows), np.uint64)
+        for window, (count, _, _) in sums_by_window(again, unused).items():
+            yield beam.pvalue.TaggedOutput("tallies", (window, Tally(duplicate=count)))
+    hashes = row_hashes(rows, feed.payload.names, seeds=2)
+    windows = sums_by_window(rows, hashes)
+    for window, (count, first, second) in windows.items():
+        tally = Tally(accepted=count, checksum_a=first, checksum_b=second)
+        yield beam.pvalue.TaggedOutput("tallies", (window, tally))
+    for part in partial_totals(rows, feed):
+        yield beam.pvalue.TaggedOutput("totals", part)
+    table = tables.records(feed.feed, feed.payload)
+    held = tuple((site, day.isoformat()) for site, day in windows)
+    file = write_file(target.lake, table, target.stamped(rows), target.name(), held)
+    yield {"table": "records", "file": file.as_json()}
+
+
+def sums_by_window(rows: pa.Table, hashes: Any) -> dict[tuple[str, date], tuple[int, int, int]]:
+    """Return rows and both sums of hashes (modulo 2^64) of each site and business date.
+
+    Args:
+        hashes: unsigned 64-bit integers of shape (2, rows).
+    """
+    site = rows.column("site").combine_chunks()
+    days = rows.column("business_date").combine_chunks().view(pa.int32()).to_numpy(False)
+    first = int(days.min()) if len(days) else 0
+    codes = (days - first).astype(np.int64) * len(site.dictionary) + site.indices.to_numpy(False)
+    order = np.argsort(codes, kind="stable")
+    found, starts = np.unique(codes[order], return_index=True)
+    sums = np.add.reduceat(hashes[:, order], starts, axis=1) if len(order) else hashes
+    counts = np.diff([*starts, len(order)])
+    names = site.dictionary.to_pylist()
+    return {
+        (names[code % len(names)], calendar(first + code // len(names))): (
+            int(counts[i]),
+            int(sums[0, i]),
+            int(sums[1, i]),
+        )
+        for i, code in enumerate(found.tolist())
+    }
+
+
+def stage_quarantine(
+    shard: tuple[int, Iterable[pa.RecordBatch]], target: Target
+) -> Iterator[Described]:
+    """Write rows set aside as files of at most QUARANTINE_ROWS rows, and describe them."""
+    table = tables.quarantine(target.feed.feed)
+    gathered: list[pa.RecordBatch] = []
+    for batch in shard[1]:
+        gathered.append(batch)
+        if sum(b.num_rows for b in gathered) >= QUARANTINE_ROWS:
+            yield from _quarantine_files(gathered, table, target)
+            gathered = []
+    if gathered:
+        yield from _quarantine_files(gathered, table, target)
+
+
+def _quarantine_files(
+    batches: list[pa.RecordBatch], table: tables.Table, target: Target
+) -> Iterator[Described]:
+    rows = target.stamped(concat(batches))
+    rows = rows.append_column("replayed_run", repeated(None, rows.num_rows))
+    for day in pc.unique(rows.column("business_date")):
+        chosen = rows.filter(pc.equal(rows.column("business_date"), day))
+        file = write_file(target.lake, table, chosen, target.name())
+        yield {"table": "quarantine", "file": file.as_json()}
+
+
+def stage_total(group: tuple[str, Iterable[pa.RecordBatch]], target: Target) -> Iterator[Described]:
+    """Write a total's merged rows as one file per business date, and describe it."""
+    name, batches = group
+    total = target.feed.totals[name]
+    table = tables.totals(target.feed.feed, name, total_schema(total, target.feed))
+    rows = target.stamped(concat(batches))
+    for day in pc.unique(rows.column("business_date")):
+        chosen = rows.filter(pc.equal(rows.column("business_date"), day))
+        file = write_file(target.lake, table, chosen, target.name())
+        yield {"table": f"totals_{name}", "file": file.as_json()}
+
+
+def describe(gathered: tuple[None, Iterable[Described]], place: Place) -> None:
+    """Write what a run staged as one JSON file: its files, and its counts per window."""
+    place.write_bytes(json.dumps(list(gathered[1])).encode())
+
+
+def described_count(window: Window, tally: Tally) -> Described:
+    """Return a window's counts as JSON data."""
+    return {
+        "table": "counts",
+        "window": [window[0], window[1].isoformat()],
+        "tally": tally._asdict(),
+    }

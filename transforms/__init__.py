@@ -1,0 +1,1 @@
+"""What happens to rows: plain functions on Arrow batches, and the PTransforms that wire them."""

@@ -1,0 +1,52 @@
+"""Counts per site and business date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+from typing import NamedTuple
+
+import apache_beam as beam
+
+from isopach.feeds.sites import Sites
+from isopach.transforms.windows import BusinessDays
+
+Window = tuple[str, date]
+MODULUS = 1 << 64
+
+
+class Tally(NamedTuple):
+    """What became of a window's rows and files; the checksums are over accepted rows, modulo 2^64."""
+
+    read: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    late: int = 0
+    duplicate: int = 0
+    bytes: int = 0
+    unreadable: int = 0  # files, not rows
+    checksum_a: int = 0
+    checksum_b: int = 0
+
+
+def add_tallies(tallies: Iterable[Tally]) -> Tally:
+    """Return the sum of tallies."""
+    *counts, first, second = (sum(column) for column in zip(Tally(), *tallies, strict=True))
+    return Tally(*counts, first % MODULUS, second % MODULUS)
+
+
+@dataclass
+class SiteCounts(beam.PTransform):  # type: ignore[misc]
+    """Sum tallies per site and business date, in the window of that business day."""
+
+    sites: Sites
+
+    def expand(
+        self, tallies: beam.PCollection[tuple[Window, Tally]]
+    ) -> beam.PCollection[tuple[Window, Tally]]:
+        return (
+            tallies
+            | "Window by business day" >> beam.WindowInto(BusinessDays(self.sites))
+            | "Sum per window" >> beam.CombinePerKey(add_tallies)
+        )

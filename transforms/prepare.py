@@ -1,0 +1,301 @@
+"""Prepare batches: conform, check and stamp rows; the bad ones go to quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isopach.feeds.feed import Feed
+from isopach.feeds.rules import Rule
+from isopach.feeds.sites import Sites
+from isopach.transforms.batches import frame, single_batch, with_column
+from isopach.transforms.cast import cast
+from isopach.transforms.checksum import row_hashes
+from isopach.transforms.counts import Tally, Window
+from isopach.transforms.quarantine import (
+    LATE,
+    REJECTED,
+    Mark,
+    Marks,
+    as_json,
+    key_text,
+    quarantined,
+)
+from isopach.transforms.stamp import business_dates, day_number, encoded, unknown_sites
+
+META = ("_source", "_position", "_raw", "_error")
+"""Columns of an arrival beside the site's own: where a row is from, and for text formats the
+original line and what made it unreadable."""
+
+
+class Arrival(NamedTuple):
+    """A batch as read, in the window of the delivery it came by."""
+
+    site: str
+    day: date
+    batch: pa.RecordBatch
+    bytes: int = 0
+
+
+class Outcome(NamedTuple):
+    """What became of a batch: good rows, rows set aside, and their counts in its window."""
+
+    accepted: pa.RecordBatch
+    quarantined: pa.RecordBatch | None
+    tally: Tally
+
+
+class Prepared(NamedTuple):
+    """The outputs of Prepare."""
+
+    accepted: beam.PCollection[pa.RecordBatch]
+    quarantined: beam.PCollection[pa.RecordBatch]
+    tallies: beam.PCollection[tuple[Window, Tally]]
+
+
+@dataclass
+class Prepare(beam.PTransform):  # type: ignore[misc]
+    """Conform, check and stamp arrivals; bad rows go to quarantine."""
+
+    feed: Feed
+    sites: Sites
+    rules: list[Rule]
+
+    def expand(self, arrivals: beam.PCollection[Arrival]) -> Prepared:
+        outputs = arrivals | "Check rows" >> beam.FlatMap(
+            _tagged, feed=self.feed, sites=self.sites, rules=self.rules
+        ).with_output_types(
+            pa.RecordBatch, quarantined=pa.RecordBatch, tallies=tuple[Window, Tally]
+        ).with_outputs("quarantined", "tallies", main="accepted")
+        return Prepared(outputs.accepted, outputs.quarantined, outputs.tallies)
+
+
+def _tagged(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Iterator[Any]:
+    outcome = prepare(arrival, feed, sites, rules)
+    if outcome.accepted.num_rows:
+        yield outcome.accepted
+    if outcome.quarantined is not None:
+        yield beam.pvalue.TaggedOutput("quarantined", outcome.quarantined)
+    yield beam.pvalue.TaggedOutput("tallies", ((arrival.site, arrival.day), outcome.tally))
+
+
+def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Outcome:
+    """Return the good rows of a batch, stamped, and the others as quarantine rows.
+
+    Accepted rows have the feed's payload columns, `site`, `business_date`, `_source`, `_position`
+    and `_key`, a stable hash of site, business date and key.
+    """
+    batch = arrival.batch
+    marks = Marks(batch.num_rows)
+    _mark_errors(batch, marks)
+    _mark_extra_columns(batch, feed, marks)
+    conformed = conform(batch, feed, sites, marks)
+    _mark_rules(conformed, rules, marks)
+    site = encoded(conformed.column(feed.site))
+    _mark_sites(site, arrival, feed, sites, marks)
+    days = _own_dates(conformed, site, feed, sites)
+    _mark_dates(days, arrival, feed, marks)
+    stamped = _stamped(conformed, site, days, batch)
+    tally = Tally(read=batch.num_rows, bytes=arrival.bytes)
+    bad = marks.marked
+    if bad is None:
+        return Outcome(_keyed(extend(stamped, feed), feed), None, tally)
+    aside = _aside(batch, stamped, bad, marks, arrival, feed)
+    late = int((pl.Series(aside.column("disposition")) == LATE).sum())
+    tally = tally._replace(late=late, rejected=aside.num_rows - late)
+    good = stamped.filter(pa.array(~bad))
+    return Outcome(_keyed(extend(good, feed), feed), aside, tally)
+
+
+def conform(batch: pa.RecordBatch, feed: Feed, sites: Sites, marks: Marks) -> pa.RecordBatch:
+    """Cast a batch to the feed's declared columns; absent ones are null."""
+    names = batch.schema.names
+    columns = []
+    for name, column in feed.columns.items():
+        if name not in names:
+            columns.append(pa.nulls(batch.num_rows, column.arrow))
+            continue
+        result = cast(batch.column(name), column.arrow, _zones(column.zone, batch, feed, sites))
+        if result.failed is not None:
+            marks.set(result.failed, Mark(REJECTED, "malformed", name))
+        columns.append(result.column)
+    return pa.RecordBatch.from_arrays(columns, schema=feed.source_schema)
+
+
+def extend(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
+    """Add what is computed from a row: the hook's changes, lookups and derived columns."""
+    if not (feed.hook or feed.lookups or feed.derive):
+        return batch
+    source, stamps = list(feed.columns), [n for n in batch.schema.names if n not in feed.columns]
+    rows = frame(batch.select(source))
+    if feed.hook:
+        rows = _hooked(rows, feed.hook)
+    for lookup in feed.lookups.values():
+        rows = rows.join(
+            lookup.table, on=lookup.on, how="left", maintain_order="left", nulls_equal=False
+        )
+    for derivation in feed.derivations:
+        rows = rows.with_columns(derivation)
+    kept = [] if feed.hook else source
+    fields = [field for field in feed.payload if field.name not in kept]
+    computed = single_batch(rows.select(f.name for f in fields).to_arrow().cast(pa.schema(fields)))
+    return pa.RecordBatch.from_arrays(
+        [
+            *(batch.column(n) for n in kept),
+            *computed.columns,
+            *(batch.column(n) for n in stamps),
+        ],
+        schema=pa.schema([*feed.payload, *(batch.schema.field(n) for n in stamps)]),
+    )
+
+
+def _hooked(rows: pl.DataFrame, hook: str) -> pl.DataFrame:
+    result = load_hook(hook)(rows)
+    if (
+        not isinstance(result, pl.DataFrame)
+        or result.schema != rows.schema
+        or (result.height != rows.height)
+    ):
+        raise ValueError(f"hook {hook} must return a frame with the same columns, types and rows")
+    return result
+
+
+@lru_cache(maxsize=64)
+def load_hook(hook: str) -> Any:
+    """Return the function that `package.module:function` names; raises ValueError."""
+    module, _, function = hook.partition(":")
+    try:
+        return getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"hook {hook!r}: {error}") from error
+
+
+def _zones(
+    zone: str | None, batch: pa.RecordBatch, feed: Feed, sites: Sites
+) -> pl.Series | str | None:
+    """Return how a timestamp column's local times are read: by one zone, or by each row's site."""
+    if zone != "site":
+        return zone
+    known = {site.site: site.time_zone for site in sites}
+    if feed.site not in batch.schema.names:
+        return None
+    named = pl.Series("site", batch.column(feed.site)).cast(pl.String)
+    return named.replace_strict(known, default=None, return_dtype=pl.String)
+
+
+def _mark_errors(batch: pa.RecordBatch, marks: Marks) -> None:
+    if "_error" not in batch.schema.names:
+        return
+    errors = pl.Series(batch.column("_error"))
+    for reason in errors.drop_nulls().unique():
+        marks.set((errors == reason).fill_null(False).to_numpy(), Mark(REJECTED, reason, None))
+
+
+def extra_columns(batch: pa.RecordBatch, feed: Feed) -> list[str]:
+    """Return a batch's columns that the feed does not declare."""
+    return [n for n in batch.schema.names if n not in feed.columns and n not in META]
+
+
+def _mark_extra_columns(batch: pa.RecordBatch, feed: Feed, marks: Marks) -> None:
+    if feed.extra_columns == "reject":
+        for name in extra_columns(batch, feed):
+            filled = pc.is_valid(batch.column(name)).to_numpy(False)
+            marks.set(filled, Mark(REJECTED, "extra_column", name))
+
+
+def _mark_rules(conformed: pa.RecordBatch, rules: list[Rule], marks: Marks) -> None:
+    view = pl.from_arrow(conformed)
+    assert isinstance(view, pl.DataFrame)
+    masks = view.select(rule.failing.fill_null(False).alias(str(i)) for i, rule in enumerate(rules))
+    for rule, mask in zip(rules, masks, strict=True):
+        if mask.any():
+            marks.set(mask.to_numpy(), Mark(REJECTED, rule.reason, rule.column))
+
+
+def _mark_sites(
+    site: pa.DictionaryArray, arrival: Arrival, feed: Feed, sites: Sites, marks: Marks
+) -> None:
+    unknown = unknown_sites(site, sites)
+    marks.set(unknown, Mark(REJECTED, "unknown_site", feed.site))
+    other = np.array([name != arrival.site for name in site.dictionary.to_pylist()] + [True])
+    elsewhere = other[site.indices.fill_null(len(other) - 1).to_numpy(False)]
+    marks.set(elsewhere, Mark(REJECTED, "other_site", feed.site))
+
+
+def _own_dates(
+    conformed: pa.RecordBatch, site: pa.DictionaryArray, feed: Feed, sites: Sites
+) -> Any:
+    if feed.business_date:
+        declared = conformed.column(feed.business_date).view(pa.int32())
+        return declared.fill_null(0).to_numpy(False)
+    return business_dates(conformed.column(feed.event_time), site, sites)
+
+
+def _mark_dates(days: Any, arrival: Arrival, feed: Feed, marks: Marks) -> None:
+    """Mark rows of another business date than their delivery's: earlier is late, later is early."""
+    column, day = feed.business_date or feed.event_time, day_number(arrival.day)
+    marks.set(days < day, Mark(LATE, "earlier_business_date", column))
+    marks.set(days > day, Mark(REJECTED, "outside_window", column))
+
+
+def _stamped(
+    conformed: pa.RecordBatch, site: pa.DictionaryArray, days: Any, batch: pa.RecordBatch
+) -> pa.RecordBatch:
+    stamps = {
+        "site": site,
+        "business_date": pa.array(days).view(pa.date32()),
+        "_source": batch.column("_source"),
+        "_position": batch.column("_position"),
+    }
+    schema = pa.schema([*conformed.schema, *(pa.field(n, c.type) for n, c in stamps.items())])
+    return pa.RecordBatch.from_arrays([*conformed.columns, *stamps.values()], schema=schema)
+
+
+def _keyed(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
+    key = row_hashes(batch, ["site", "business_date", *feed.key])[0]
+    return with_column(batch, "_key", pa.array(key))
+
+
+def _aside(
+    batch: pa.RecordBatch,
+    stamped: pa.RecordBatch,
+    bad: Any,
+    marks: Marks,
+    arrival: Arrival,
+    feed: Feed,
+) -> pa.RecordBatch:
+    """Return marked rows as quarantine rows, with the original as it was read."""
+    chosen = pa.array(bad)
+    original, rows = frame(batch.filter(chosen)), frame(stamped.filter(chosen))
+    payload = [name for name in original.columns if name not in META]
+    raw = original.select(as_json(payload).alias("raw")).to_series()
+    if "_raw" in original.columns:
+        raw = original["_raw"].zip_with(original["_raw"].is_not_null(), raw)
+    kinds = marks.frame()
+    dated = kinds["column"].is_in([feed.event_time, feed.business_date or feed.event_time])
+    own = pl.select(
+        pl.when(dated & (kinds["reason"] != "malformed") & (kinds["reason"] != "missing")).then(
+            rows["business_date"]
+        )
+    ).to_series()
+    return quarantined(
+        kinds.with_columns(
+            raw=raw,
+            site=pl.lit(arrival.site),
+            business_date=pl.lit(arrival.day),
+            row_date=own,
+            key=key_text(rows, feed.key),
+            _source=rows["_source"],
+            _position=rows["_position"],
+        )
+    )

@@ -1,0 +1,105 @@
+"""The one row type of quarantine, and the marking of rows on their way there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from isopach.transforms.batches import frame, single_batch
+
+REJECTED, LATE, DUPLICATE, UNREADABLE = "rejected", "late", "duplicate", "unreadable"
+
+SCHEMA = pa.schema(
+    {
+        "disposition": pa.large_string(),  # rejected, late, duplicate; unreadable for a file
+        "reason": pa.large_string(),
+        "column": pa.large_string(),
+        "raw": pa.large_string(),  # the original as JSON, or a line as it stood
+        "site": pa.large_string(),  # the window the row is counted in
+        "business_date": pa.date32(),
+        "row_date": pa.date32(),  # the business date of the row's own event time, where known
+        "key": pa.large_string(),
+        "_source": pa.large_string(),
+        "_position": pa.int64(),
+    }
+)
+
+
+class Mark(NamedTuple):
+    """Why a row is set aside."""
+
+    disposition: str
+    reason: str
+    column: str | None
+
+
+class Marks:
+    """The first mark of each row of a batch, if any."""
+
+    def __init__(self, rows: int) -> None:
+        self.kinds: list[Mark] = []
+        self.codes: NDArray[np.int32] | None = None
+        self.rows = rows
+
+    def set(self, failing: NDArray[np.bool_], mark: Mark) -> None:
+        """Mark the failing rows that have no mark yet."""
+        if not failing.any():
+            return
+        if self.codes is None:
+            self.codes = np.zeros(self.rows, np.int32)
+        self.kinds.append(mark)
+        self.codes[failing & (self.codes == 0)] = len(self.kinds)
+
+    @property
+    def marked(self) -> NDArray[np.bool_] | None:
+        """Return which rows are marked; None if none is."""
+        return None if self.codes is None else self.codes > 0
+
+    def frame(self) -> pl.DataFrame:
+        """Return disposition, reason and column of each marked row, in the rows' order."""
+        assert self.codes is not None
+        kinds = pl.DataFrame(
+            self.kinds, schema=dict.fromkeys(Mark._fields, pl.String), orient="row"
+        )
+        return kinds[self.codes[self.codes > 0] - 1]
+
+
+def key_text(rows: pl.DataFrame, key: Sequence[str]) -> pl.Series:
+    """Return rows' keys as text: the value itself, or a JSON object of several."""
+    known = [name for name in key if name in rows.columns]
+    if len(known) < len(key):
+        return pl.Series("key", [None] * rows.height, pl.String)
+    if len(known) == 1:
+        return rows[known[0]].cast(pl.String).alias("key")
+    return rows.select(as_json(known).alias("key")).to_series()
+
+
+def as_json(columns: Sequence[str]) -> pl.Expr:
+    """Return columns as one JSON object per row."""
+    return pl.struct(columns).struct.json_encode()
+
+
+def quarantined(rows: pl.DataFrame) -> pa.RecordBatch:
+    """Return a frame as a batch of quarantine rows; columns it lacks are null."""
+    missing = [pl.lit(None).alias(name) for name in SCHEMA.names if name not in rows.columns]
+    return single_batch(rows.with_columns(missing).select(SCHEMA.names).to_arrow().cast(SCHEMA))
+
+
+def duplicates(rows: pa.Table, columns: Sequence[str], key: Sequence[str]) -> pa.RecordBatch:
+    """Return accepted-looking rows that repeat an earlier key, as quarantine rows."""
+    view = frame(rows)
+    return quarantined(
+        view.with_columns(
+            disposition=pl.lit(DUPLICATE),
+            reason=pl.lit("duplicate_key"),
+            column=pl.lit(",".join(key)),
+            raw=as_json(columns),
+            row_date=pl.col("business_date"),
+            key=key_text(view, key),
+        )
+    )
