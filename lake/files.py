@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -54,11 +54,13 @@ def write_file(
     rows: pa.Table,
     name: str,
     windows: tuple[tuple[str, str], ...] = (),
+    unlike: Sequence[str] = (),
 ) -> DataFile:
     """Write rows of one partition as a file under a table's folder, not yet visible.
 
     Args:
         rows: the table's columns in any order; those of the partition have one value.
+        unlike: columns whose values hardly repeat, so that a dictionary of them is wasted.
     """
     partition = {column: _partition_value(rows.column(column)) for column in table.partition_by}
     folder = "/".join(
@@ -75,6 +77,7 @@ def write_file(
             sink,
             row_group_size=ROW_GROUP,
             compression="snappy",
+            use_dictionary=[name for name in columns if name not in unlike],
             store_schema=False,
             metadata_collector=written,
         )

@@ -18,11 +18,12 @@ from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.files import write_file
 from isopach.lake.places import Place
-from isopach.transforms.batches import concat, repeated
+from isopach.transforms.batches import concat, repeated, unpack
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.counts import Tally, Window
 from isopach.transforms.quarantine import duplicates
 from isopach.transforms.stamp import calendar
+from isopach.transforms.threads import flat_map
 from isopach.transforms.totals import TotalKey, partial_totals, total_schema
 from isopach.transforms.unique import distinct
 
@@ -77,8 +78,8 @@ class StageGroups(beam.PTransform):  # type: ignore[misc]
 
     target: Target
 
-    def expand(self, groups: beam.PCollection[tuple[int, Iterable[pa.RecordBatch]]]) -> Staged:
-        outputs = groups | "Stage groups" >> beam.FlatMap(
+    def expand(self, groups: beam.PCollection[tuple[int, Iterable[bytes]]]) -> Staged:
+        outputs = groups | "Stage groups" >> flat_map(
             _tagged, target=self.target
         ).with_output_types(
             Described,
@@ -89,9 +90,9 @@ class StageGroups(beam.PTransform):  # type: ignore[misc]
         return Staged(outputs.files, outputs.quarantined, outputs.tallies, outputs.totals)
 
 
-def _tagged(group: tuple[int, Iterable[pa.RecordBatch]], target: Target) -> Iterator[Any]:
+def _tagged(group: tuple[int, Iterable[bytes]], target: Target) -> Iterator[Any]:
     feed = target.feed
-    rows, again = distinct(group[1], feed.key)
+    rows, again = distinct(map(unpack, group[1]), feed.key)
     if again.num_rows:
         yield beam.pvalue.TaggedOutput(
             "quarantined", duplicates(again, list(feed.columns), feed.key)
@@ -108,7 +109,8 @@ def _tagged(group: tuple[int, Iterable[pa.RecordBatch]], target: Target) -> Iter
         yield beam.pvalue.TaggedOutput("totals", part)
     table = tables.records(feed.feed, feed.payload)
     held = tuple((site, day.isoformat()) for site, day in windows)
-    file = write_file(target.lake, table, target.stamped(rows), target.name(), held)
+    unlike = [*feed.key, feed.event_time, "_position"]
+    file = write_file(target.lake, table, target.stamped(rows), target.name(), held, unlike)
     yield {"table": "records", "file": file.as_json()}
 
 

@@ -31,6 +31,7 @@ from isopach.transforms.quarantine import (
     key_text,
     quarantined,
 )
+from isopach.transforms.threads import flat_map
 from isopach.transforms.stamp import business_dates, day_number, encoded, unknown_sites
 
 META = ("_source", "_position", "_raw", "_error")
@@ -72,7 +73,7 @@ class Prepare(beam.PTransform):  # type: ignore[misc]
     rules: list[Rule]
 
     def expand(self, arrivals: beam.PCollection[Arrival]) -> Prepared:
-        outputs = arrivals | "Check rows" >> beam.FlatMap(
+        outputs = arrivals | "Check rows" >> flat_map(
             _tagged, feed=self.feed, sites=self.sites, rules=self.rules
         ).with_output_types(
             pa.RecordBatch, quarantined=pa.RecordBatch, tallies=tuple[Window, Tally]

@@ -16,6 +16,9 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from isopach.transforms.batches import pack
+from isopach.transforms.threads import flat_map
+
 
 @dataclass(frozen=True)
 class Share:
@@ -60,17 +63,29 @@ def plan_salts(rows: Mapping[str, int], target: int) -> SaltingPlan:
 
 @dataclass
 class Salt(beam.PTransform):  # type: ignore[misc]
-    """Key batches by the group of their site and salt, keeping only some groups."""
+    """Key batches by the group of their site and salt, packed; only some groups are kept.
+
+    They are packed here, once: as batches, the embedded runner would decode and encode them again
+    when it groups.
+    """
 
     plan: SaltingPlan
     groups: frozenset[int]
 
     def expand(
         self, accepted: beam.PCollection[pa.RecordBatch]
-    ) -> beam.PCollection[tuple[int, pa.RecordBatch]]:
-        return accepted | "Salt" >> beam.FlatMap(
-            salted, plan=self.plan, groups=self.groups
-        ).with_output_types(tuple[int, pa.RecordBatch])
+    ) -> beam.PCollection[tuple[int, bytes]]:
+        return accepted | "Salt" >> flat_map(
+            packed, plan=self.plan, groups=self.groups
+        ).with_output_types(tuple[int, bytes])
+
+
+def packed(
+    batch: pa.RecordBatch, plan: SaltingPlan, groups: frozenset[int]
+) -> Iterator[tuple[int, bytes]]:
+    """Yield the parts of a prepared batch, packed, with their groups."""
+    for group, part in salted(batch, plan, groups):
+        yield group, pack(part)
 
 
 def salted(
@@ -95,10 +110,16 @@ def salted(
 def group_of(batch: pa.RecordBatch, plan: SaltingPlan) -> np.ndarray:
     """Return the group of each row of a prepared batch."""
     site = batch.column("site")
-    shares = [plan.shares[name] for name in site.dictionary.to_pylist()]
-    if len(shares) == 1 and shares[0].salts == 1:
-        return np.full(batch.num_rows, shares[0].first, np.int32)
     of_row = site.indices.to_numpy(False)
-    first = np.array([share.first for share in shares], np.int32)[of_row]
-    salts = np.array([share.salts for share in shares], np.uint64)[of_row]
-    return first + (batch.column("_key").to_numpy(False) % salts).astype(np.int32)
+    names = site.dictionary.to_pylist()
+    present = np.flatnonzero(np.bincount(of_row, minlength=len(names)))
+    shares = {code: plan.shares[names[code]] for code in present.tolist()}
+    if len(shares) == 1:
+        (share,) = shares.values()
+        if share.salts == 1:
+            return np.full(batch.num_rows, share.first, np.int32)
+    first, salts = np.zeros(len(names), np.int32), np.ones(len(names), np.uint64)
+    for code, share in shares.items():
+        first[code], salts[code] = share.first, share.salts
+    salt = batch.column("_key").to_numpy(False) % salts[of_row]
+    return first[of_row] + salt.astype(np.int32)

@@ -1,0 +1,291 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from isopach.feeds.load import Declaration
+    from isopach.lake.places import Place
+
+DONE, FAILED, BAD_USAGE, HELD = 0, 1, 2, 3
+
+app = typer.Typer(
+    name="isopach",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad usage or declaration, 3 done but something is held.",
+)
+out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
+
+FeedName = Annotated[
+    str, typer.Argument(metavar="FEED", help="A feed's name, or the path of its YAML.")
+]
+Lake = Annotated[
+    str, typer.Option("--lake", envvar="ISOPACH_LAKE", help="Folder, s3://… or gs://…")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Day = Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="One business date.")]
+Sites = Annotated[list[str] | None, typer.Option("--site", help="Only this site; may be repeated.")]
+
+
+def main() -> None:
+    """Run the command line; every expected failure ends in one message and its exit code."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        err.print(
+            "stopped; nothing half done is visible, and the same command starts over",
+            style="yellow",
+        )
+        sys.exit(130)
+
+
+@app.callback()
+def common(
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the engine's own log.")
+    ] = False,
+) -> None:
+    """Consolidate what many sites deliver, by night and by day, into Delta tables."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.ERROR)
+    if not verbose:
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+
+
+@app.command(epilog="isopach check sales    isopach check feeds/mine.yaml --json")
+def check(feed: FeedName, as_json: Json = False) -> None:
+    """Validate a feed, its sites and its rules, and print what would run."""
+    from isopach.jobs import show
+
+    declaration = _declaration(feed)
+    if as_json:
+        print(json.dumps(show.declaration_data(declaration), default=str))
+    else:
+        show.declaration(out, declaration)
+
+
+@app.command(
+    epilog="isopach nightly sales --landing landing --date 2026-03-08 --lake lake    "
+    "… --date 2013-01-01..2013-01-31    … --site S001 --memory 1GB"
+)
+def nightly(
+    feed: FeedName,
+    landing: Annotated[str, typer.Option(help="The landing zone's root: folder, s3://… or gs://…")],
+    lake: Lake,
+    day: Annotated[
+        str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, or FROM..TO, both included.")
+    ],
+    site: Sites = None,
+    runner: Annotated[str, typer.Option(help="Beam runner.")] = "FnApiRunner",
+    memory: Annotated[
+        str, typer.Option(help="What the process may take, as in 2GB; larger nights run in waves.")
+    ] = "2GB",
+    as_json: Json = False,
+) -> None:
+    """Stage, audit and publish the deliveries of a business date (or of several)."""
+    days, budget = _days(day), _bytes(memory)
+    declaration = _declaration(feed)
+    for name in site or ():
+        if name not in declaration.sites:
+            _usage(
+                "--site",
+                name,
+                f"is not registered in {declaration.path.parent / declaration.feed.sites}",
+            )
+    from isopach.jobs import show
+    from isopach.jobs.nightly import Options, run_night
+    from isopach.jobs.progress import Progress
+
+    options = Options(only=frozenset(site) if site else None, runner=runner, memory=budget)
+    held, documents = False, []
+    with _explained():
+        landed, home = _place(landing), _place(lake)
+        for one in days:
+            summary = run_night(declaration, landed, home, one, options, Progress(err))
+            held = held or bool(summary.held)
+            document = {**asdict(summary), "rows_per_second": summary.rows_per_second}
+            documents.append(document)
+            if not as_json:
+                show.night(out, summary)
+    if as_json:
+        print(json.dumps(documents[0] if len(documents) == 1 else {"nights": documents}))
+    sys.exit(HELD if held else DONE)
+
+
+@app.command(epilog="isopach counts sales --lake lake --date 2026-03-08")
+def counts(
+    feed: FeedName, lake: Lake, day: Day = None, site: Sites = None, as_json: Json = False
+) -> None:
+    """Show what was read and became of it, per site, and the windows' states."""
+    from isopach.jobs import show
+    from isopach.jobs.queries import window_counts
+
+    declaration = _declaration(feed)
+    with _explained():
+        rows = window_counts(_place(lake), declaration.feed.feed, _day(day), site)
+    _table("counts", rows, as_json) if as_json else show.counts(out, rows)
+
+
+@app.command(epilog="isopach quarantine sales --lake lake --reason malformed --limit 5")
+def quarantine(
+    feed: FeedName,
+    lake: Lake,
+    day: Day = None,
+    site: Sites = None,
+    reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="Rows to show.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show rows that were set aside: how many for which reason, and the rows themselves."""
+    from isopach.jobs import show
+    from isopach.jobs.queries import quarantined_reasons, quarantined_rows
+
+    declaration = _declaration(feed)
+    with _explained():
+        home = _place(lake)
+        reasons = quarantined_reasons(home, declaration.feed.feed, _day(day), site, reason)
+        rows = quarantined_rows(home, declaration.feed, _day(day), site, reason, limit)
+    if as_json:
+        print(json.dumps({"reasons": reasons.to_dicts(), "rows": rows.to_dicts()}, default=str))
+    else:
+        show.quarantine(out, reasons, rows)
+
+
+@app.command(epilog="isopach verify sales --lake lake --date 2026-03-08")
+def verify(feed: FeedName, lake: Lake, day: Day = None, as_json: Json = False) -> None:
+    """Prove from the tables alone that every row read is there exactly once."""
+    from isopach.jobs import show
+    from isopach.jobs.nightly import feed_tables
+    from isopach.pipelines.verify import verify as prove
+
+    declaration = _declaration(feed)
+    with _explained():
+        proof = prove(_place(lake), declaration.feed, feed_tables(declaration), _day(day))
+    if as_json:
+        print(json.dumps(asdict(proof), default=str))
+    else:
+        show.proof(out, proof)
+    sys.exit(FAILED if proof.findings or not proof.windows else DONE)
+
+
+@app.command(epilog="isopach demo --to demo --rows 200000")
+def demo(
+    to: Annotated[Path, typer.Option(help="Folder for landing zone and lake; made anew.")] = Path(
+        "demo"
+    ),
+    rows: Annotated[int, typer.Option(min=2000, help="Rows a night.")] = 200_000,
+    as_json: Json = False,
+) -> None:
+    """Run three nights of 200 stores with known faults, and prove the result."""
+    from isopach.jobs.demo import run_demo
+
+    with _explained():
+        document = run_demo(to, rows, out if not as_json else err, err)
+    if as_json:
+        print(json.dumps(document, default=str))
+
+
+def _declaration(feed: str) -> Declaration:
+    from isopach.feeds.errors import DeclarationError
+    from isopach.feeds.load import load_declaration
+
+    try:
+        return load_declaration(feed)
+    except DeclarationError as error:
+        for fault in error.faults:
+            err.print(str(fault), style="red", markup=False, highlight=False)
+        raise typer.Exit(BAD_USAGE) from None
+
+
+class _explained:
+    """Turn expected failures into one message and exit code 1, or 2 for what was asked wrongly."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from isopach.lake.commits import CommitRefusedError, SchemaChangeError
+        from isopach.lake.places import PlaceError
+
+        if isinstance(error, PlaceError | SchemaChangeError):
+            code = BAD_USAGE
+        elif isinstance(error, OSError | CommitRefusedError) or _from_worker(error):
+            code = FAILED
+        else:
+            return
+        err.print(f"{_message(error)}", style="red", markup=False, highlight=False)
+        raise typer.Exit(code) from None
+
+
+def _from_worker(error: BaseException | None) -> bool:
+    """Tell whether an error is an expected one that Beam passed on from a worker."""
+    return error is not None and "[while running" in str(error)
+
+
+def _message(error: BaseException | None) -> str:
+    import errno
+
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return (
+            f"no space left while writing: {error}; nothing was published, free some and run again"
+        )
+    return f"{error}"
+
+
+def _place(address: str) -> Place:
+    from isopach.lake.places import Place as Address
+
+    return Address.of(address)
+
+
+def _day(text: str | None) -> date | None:
+    return None if text is None else _days(text)[0]
+
+
+def _days(text: str) -> list[date]:
+    first, dots, last = text.partition("..")
+    try:
+        start, end = (
+            datetime.strptime(t, "%Y-%m-%d").date() for t in (first, last if dots else first)
+        )
+    except ValueError:
+        _usage("--date", text, "is not a date; write YYYY-MM-DD, or FROM..TO")
+    if end < start:
+        _usage("--date", text, "ends before it starts")
+    return [start + timedelta(days=n) for n in range((end - start).days + 1)]
+
+
+def _bytes(text: str) -> int:
+    import re
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", text, re.IGNORECASE)
+    if not match:
+        _usage("--memory", text, "is not an amount of memory; write 2GB or 800MB")
+    return int(float(match[1]) * (1 << {"M": 20, "G": 30}[match[2].upper()]))
+
+
+def _usage(option: str, value: str, problem: str) -> Any:
+    err.print(f"{option}: {value!r} {problem}", style="red", markup=False, highlight=False)
+    raise typer.Exit(BAD_USAGE)
+
+
+def _table(name: str, rows: Any, as_json: bool) -> None:
+    print(json.dumps({name: rows.to_dicts()}, default=str))
+
+
+if __name__ == "__main__":
+    main()

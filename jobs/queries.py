@@ -1,0 +1,80 @@
+"""Questions to the lake that the commands answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+import polars as pl
+
+from isopach.feeds.feed import Feed
+from isopach.lake import tables
+from isopach.lake.commits import scan
+from isopach.lake.places import Place
+
+MASK = "•••"
+FIGURES = ["read", "accepted", "rejected", "late", "duplicate", "declared", "bytes"]
+
+
+def window_counts(
+    lake: Place, feed: str, day: date | None, sites: Sequence[str] | None
+) -> pl.DataFrame:
+    """Return the newest counts of each window and mode, with the window's state."""
+    chosen = _chosen(day, sites) & (pl.col("feed") == feed)
+    windows = scan(lake, tables.WINDOWS).filter(chosen).collect()
+    counted = (
+        scan(lake, tables.COUNTS)
+        .filter(chosen)
+        .sort("run")
+        .group_by("site", "business_date", "mode")
+        .agg(pl.col(*FIGURES, "run", "delivery").last())
+        .collect()
+    )
+    states = windows.select("site", "business_date", "state", "rows", "settled_by", "reason")
+    return states.join(counted, on=["site", "business_date"], how="left").sort(
+        "business_date", "site", "mode"
+    )
+
+
+def quarantined_reasons(
+    lake: Place, feed: str, day: date | None, sites: Sequence[str] | None, reason: str | None
+) -> pl.DataFrame:
+    """Return how many rows were set aside for which reason."""
+    group = ["disposition", "reason", "column"]
+    rows = _aside(lake, feed, day, sites, reason)
+    return rows.group_by(group).agg(rows=pl.len()).sort("rows", *group, descending=True).collect()
+
+
+def quarantined_rows(
+    lake: Place,
+    feed: Feed,
+    day: date | None,
+    sites: Sequence[str] | None,
+    reason: str | None,
+    limit: int,
+) -> pl.DataFrame:
+    """Return rows that were set aside, sensitive columns masked."""
+    rows = _aside(lake, feed.feed, day, sites, reason).head(limit).collect()
+    raw = pl.col("raw")
+    for name, column in feed.columns.items():
+        if column.sensitive:
+            raw = raw.str.replace(
+                rf'("{name}"\s*:\s*)("(?:[^"\\]|\\.)*"|[^,}}\s]+)', f'${{1}}"{MASK}"'
+            )
+    return rows.with_columns(raw)
+
+
+def _aside(
+    lake: Place, feed: str, day: date | None, sites: Sequence[str] | None, reason: str | None
+) -> pl.LazyFrame:
+    rows = scan(lake, tables.quarantine(feed)).filter(_chosen(day, sites))
+    return rows if reason is None else rows.filter(pl.col("reason") == reason)
+
+
+def _chosen(day: date | None, sites: Sequence[str] | None) -> pl.Expr:
+    chosen = pl.lit(True)
+    if day is not None:
+        chosen &= pl.col("business_date") == day
+    if sites:
+        chosen &= pl.col("site").is_in(list(sites))
+    return chosen

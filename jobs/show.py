@@ -1,0 +1,145 @@
+"""Tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from isopach.feeds.load import Declaration
+from isopach.feeds.rules import declared_rules
+from isopach.jobs.nightly import Summary
+from isopach.pipelines.verify import Proof
+
+STYLES = {"settled": "green", "held": "yellow", "provisional": "cyan"}
+MOST_FINDINGS = 50
+
+
+def night(console: Console, summary: Summary) -> None:
+    """Print what came of a night."""
+    table = Table(
+        title=f"{summary.feed} {summary.date}: {summary.outcome}",
+        title_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
+    figures = {
+        "settled": f"{summary.settled:,} of {summary.sites:,}",
+        "held": f"[yellow]{len(summary.held):,}[/]" if summary.held else "0",
+        **{
+            n: f"{getattr(summary, n):,}"
+            for n in ("read", "accepted", "rejected", "late", "duplicate")
+        },
+        "seconds": f"{summary.seconds:.1f}",
+        "rows/s": f"{summary.rows_per_second:,}",
+    }
+    for name in figures:
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_row(*figures.values())
+    console.print(table)
+    for item in summary.held:
+        console.print(
+            f"  held {item['site']}: {item['reason']}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+        )
+    if summary.awaited:
+        console.print(f"  not due yet: {', '.join(summary.awaited)}", markup=False)
+
+
+def declaration_data(declared: Declaration) -> dict[str, Any]:
+    """Return what a declaration amounts to."""
+    feed = declared.feed
+    return {
+        "feed": feed.feed,
+        "file": str(declared.path),
+        "columns": {f.name: str(f.type) for f in feed.payload},
+        "key": list(feed.key),
+        "rules": [{"reason": r.reason, "column": r.column} for r in declared_rules(feed)],
+        "totals": {name: list(total.measures) for name, total in feed.totals.items()},
+        "sites": len(declared.sites),
+        "time_zones": len({site.time_zone for site in declared.sites}),
+    }
+
+
+def declaration(console: Console, declared: Declaration) -> None:
+    """Print what a declaration amounts to."""
+    data = declaration_data(declared)
+    table = Table(title=f"{data['feed']} ({data['file']})", title_justify="left")
+    for name in ("column", "type", "required", "comes from"):
+        table.add_column(name)
+    feed = declared.feed
+    for name, kind in data["columns"].items():
+        column = feed.columns.get(name)
+        origin = "the site" if column else feed.derive.get(name, "lookup")
+        table.add_row(name, kind, "yes" if column and column.required else "", origin)
+    console.print(table)
+    console.print(f"sites: {data['sites']} in {data['time_zones']} time zones ({feed.sites})")
+    console.print(f"one row per {', '.join(feed.key)}, by {feed.site} and business date")
+    for name, total in feed.totals.items():
+        console.print(f"totals_{name}: by {', '.join(total.by)}: {', '.join(total.measures)}")
+
+
+def counts(console: Console, rows: pl.DataFrame) -> None:
+    """Print counts per window, both modes one above the other."""
+    figures = ["read", "accepted", "rejected", "late", "duplicate", "declared"]
+    _print(console, rows.select("business_date", "site", "mode", "state", *figures, "reason"))
+    states = rows.group_by("business_date", "state").agg(
+        windows=pl.len(), rows=pl.col("rows").sum()
+    )
+    _print(console, states.sort("business_date", "state"))
+
+
+def quarantine(console: Console, reasons: pl.DataFrame, rows: pl.DataFrame) -> None:
+    """Print rows set aside: the reasons, then examples."""
+    if reasons.is_empty():
+        console.print("nothing was set aside")
+        return
+    _print(
+        console,
+        rows.select(
+            "site", "business_date", "reason", "column", "key", "_source", "_position", "raw"
+        ),
+    )
+    _print(console, reasons)
+
+
+def proof(console: Console, proof: Proof) -> None:
+    """Print what verification found."""
+    if not proof.windows:
+        console.print(f"nothing to verify: the ledger has no window of {proof.feed}", style="red")
+        return
+    for finding in proof.findings[:MOST_FINDINGS]:
+        place = f"{finding.site} {finding.business_date}"
+        console.print(f"{finding.check}: {place}: {finding.message}", style="red", markup=False)
+    if len(proof.findings) > MOST_FINDINGS:
+        console.print(f"… and {len(proof.findings) - MOST_FINDINGS:,} more", style="red")
+    said = f"{proof.windows:,} windows ({proof.settled:,} settled), {proof.records:,} records, {proof.quarantined:,} set aside"
+    if not proof.findings:
+        console.print(
+            f"[green]verified[/] {said}: each row read is there exactly once, keys are unique, "
+            "checksums and totals agree"
+        )
+    else:
+        console.print(f"not verified: {len(proof.findings):,} findings in {said}", style="red")
+
+
+def _print(console: Console, rows: pl.DataFrame) -> None:
+    table = Table()
+    for name, kind in rows.schema.items():
+        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
+    for row in rows.iter_rows():
+        table.add_row(*_cells(row))
+    console.print(table)
+
+
+def _cells(row: Sequence[Any]) -> list[str]:
+    from rich.markup import escape
+
+    texts = ["" if v is None else f"{v:,}" if isinstance(v, int) else escape(str(v)) for v in row]
+    return [f"[{STYLES[text]}]{text}[/]" if text in STYLES else text for text in texts]

@@ -1,0 +1,238 @@
+"""Verify: re-prove conservation, uniqueness, checksums and totals from the tables alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+import polars.selectors as cs
+
+from isopach.feeds.feed import Feed
+from isopach.lake import tables
+from isopach.lake.commits import scan
+from isopach.lake.places import Place
+from isopach.lake.publish import FeedTables, checksum_text
+from isopach.transforms.checksum import row_hashes
+from isopach.transforms.quarantine import UNREADABLE
+from isopach.transforms.totals import merge, partial_totals
+
+CHUNK_ROWS = 4_000_000
+"""Rows of records in memory at a time; a window is never split."""
+WINDOW = ["site", "business_date"]
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that does not hold, in one window."""
+
+    check: str
+    site: str
+    business_date: date
+    message: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was verified, and what did not hold."""
+
+    feed: str
+    windows: int
+    settled: int
+    records: int
+    quarantined: int
+    findings: list[Finding]
+
+
+def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
+    """Check every window of a feed (of one business date), reading nothing but the tables."""
+    of_feed = pl.col("feed") == feed.feed
+    on_day = pl.lit(True) if day is None else pl.col("business_date") == day
+    ledger = scan(lake, tables.WINDOWS).filter(of_feed, on_day).collect().sort(WINDOW[::-1])
+    counts = scan(lake, tables.COUNTS).filter(of_feed, on_day).collect()
+    findings = list(_unknown_windows(lake, to, ledger, on_day))
+    records = quarantined = 0
+    for chunk in _chunks(ledger):
+        rows = _rows_of(lake, to.records, chunk)
+        aside = _rows_of(lake, to.quarantine, chunk).join(
+            chunk.select(*WINDOW, _run="settled_by"), on=[*WINDOW, "_run"], how="semi"
+        )
+        records, quarantined = records + rows.height, quarantined + aside.height
+        settled = chunk.filter(pl.col("settled_by").is_not_null()).join(
+            counts.drop("feed", "checksum", "reason"),
+            left_on=[*WINDOW, "settled_by"],
+            right_on=[*WINDOW, "run"],
+            how="left",
+        )
+        findings += [
+            *_conservation(settled, rows, aside),
+            *_checksums(chunk, rows, feed),
+            *_keys(rows, feed),
+            *_positions(settled, rows, aside),
+            *_totals(lake, feed, to, chunk, rows),
+        ]
+    settled_windows = ledger["settled_by"].is_not_null().sum()
+    return Proof(feed.feed, ledger.height, settled_windows, records, quarantined, findings)
+
+
+def _chunks(ledger: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    for part in ledger.partition_by("business_date", maintain_order=True):
+        number = part["rows"].cum_sum() // CHUNK_ROWS
+        yield from part.with_columns(_chunk=number).partition_by("_chunk", include_key=False)
+
+
+def _rows_of(lake: Place, table: tables.Table, windows: pl.DataFrame) -> pl.DataFrame:
+    days = windows["business_date"].unique().to_list()
+    sites = windows["site"].unique().to_list()
+    chosen = pl.col("business_date").is_in(days) & pl.col("site").is_in(sites)
+    return scan(lake, table).filter(chosen).collect()
+
+
+def _unknown_windows(
+    lake: Place, to: FeedTables, ledger: pl.DataFrame, on_day: pl.Expr
+) -> Iterator[Finding]:
+    stored = scan(lake, to.records).filter(on_day).group_by(WINDOW).len().collect()
+    for site, day, rows in stored.join(ledger, on=WINDOW, how="anti").iter_rows():
+        yield Finding("ledger", site, day, f"{rows:,} records of a window the ledger does not know")
+
+
+def _conservation(
+    settled: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame
+) -> Iterator[Finding]:
+    """Check counts against each other, and against the rows that are there."""
+    there = rows.group_by(WINDOW).agg(pl.len().alias("records"))
+    kinds = ["rejected", "late", "duplicate"]
+    put_aside = aside.group_by(WINDOW).agg(
+        *(
+            (pl.col("disposition") == kind).sum().cast(pl.Int64).alias(f"found_{kind}")
+            for kind in kinds
+        )
+    )
+    table = settled.join(there, on=WINDOW, how="left").join(put_aside, on=WINDOW, how="left")
+    for row in table.with_columns(cs.starts_with("found_", "records").fill_null(0)).iter_rows(
+        named=True
+    ):
+        window = row["site"], row["business_date"]
+        if row["read"] is None:
+            yield Finding("counts", *window, f"no counts of run {row['settled_by']}")
+            continue
+        sum_of_parts = row["accepted"] + sum(row[kind] for kind in kinds)
+        if row["read"] != sum_of_parts:
+            yield Finding(
+                "conservation", *window, f"read {row['read']:,}, accounted for {sum_of_parts:,}"
+            )
+        if row["declared"] is not None and row["declared"] != row["read"]:
+            yield Finding(
+                "declared", *window, f"declared {row['declared']:,}, read {row['read']:,}"
+            )
+        if not row["records"] == row["accepted"] == row["rows"]:
+            yield Finding(
+                "records",
+                *window,
+                f"{row['records']:,} records, {row['accepted']:,} accepted, {row['rows']:,} settled",
+            )
+        for kind in kinds:
+            if row[kind] != row[f"found_{kind}"]:
+                text = f"{row[f'found_{kind}']:,} {kind} in quarantine, {row[kind]:,} counted"
+                yield Finding("quarantine", *window, text)
+
+
+def _checksums(windows: pl.DataFrame, rows: pl.DataFrame, feed: Feed) -> Iterator[Finding]:
+    sums = checksums(rows, feed)
+    for site, day, recorded in windows.select(*WINDOW, "checksum").iter_rows():
+        found = sums.get((site, day), checksum_text(0, 0))
+        if found != recorded:
+            yield Finding("checksum", site, day, f"records give {found}, the ledger has {recorded}")
+
+
+def checksums(rows: pl.DataFrame, feed: Feed) -> dict[tuple[str, date], str]:
+    """Return each window's checksum as the ledger writes it."""
+    ordered = rows.sort(WINDOW)
+    if ordered.is_empty():
+        return {}
+    payload = ordered.select(feed.payload.names).to_arrow().cast(feed.payload)
+    hashes = row_hashes(payload, feed.payload.names, seeds=2)
+    starts = ordered.select(pl.struct(WINDOW).rle_id().alias("run")).with_row_index("row")
+    first = starts.unique("run", keep="first", maintain_order=True)["row"].to_numpy()
+    sums = np.add.reduceat(hashes, first, axis=1)
+    windows = ordered.select(WINDOW)[first].rows()
+    return {w: checksum_text(int(a), int(b)) for w, a, b in zip(windows, *sums, strict=True)}
+
+
+def _keys(rows: pl.DataFrame, feed: Feed) -> Iterator[Finding]:
+    key = list(dict.fromkeys([*WINDOW, *feed.key]))
+    twice = rows.group_by(key).len().filter(pl.col("len") > 1)
+    for window, part in twice.partition_by(WINDOW, as_dict=True).items():
+        example = part.select(feed.key).row(0)
+        yield Finding("unique", *window, f"{part.height:,} keys more than once, such as {example}")  # type: ignore[arg-type]
+
+
+def _positions(settled: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -> Iterator[Finding]:
+    """Check that each position of a source is in exactly one table, and that none is left out."""
+    where = [*WINDOW, "_source"]
+    taken = ["site", "business_date", "_source", "_position"]
+    both = pl.concat(
+        [rows.select(taken), aside.filter(pl.col("disposition") != UNREADABLE).select(taken)]
+    )
+    sources = both.group_by(where).agg(
+        rows=pl.len(), distinct=pl.col("_position").n_unique(), last=pl.col("_position").max()
+    )
+    odd = sources.filter(
+        (pl.col("rows") != pl.col("distinct")) | (pl.col("last") + 1 != pl.col("rows"))
+    )
+    for site, day, source, count, distinct, last in odd.iter_rows():
+        text = f"{source}: {last + 1:,} positions, {distinct:,} of them stored in {count:,} rows"
+        yield Finding("positions", site, day, text)
+    read = settled.join(
+        sources.group_by(WINDOW).agg(pl.col("rows").sum().alias("found")), on=WINDOW
+    )
+    for site, day, found, counted in read.select(*WINDOW, "found", "read").iter_rows():
+        if found != counted:
+            yield Finding("positions", site, day, f"{found:,} rows stored, {counted} read")
+
+
+def _totals(
+    lake: Place, feed: Feed, to: FeedTables, windows: pl.DataFrame, rows: pl.DataFrame
+) -> Iterator[Finding]:
+    """Check that stored totals are those of the records."""
+    arrow = rows.select(feed.payload.names + WINDOW).to_arrow()
+    parts: dict[str, list[object]] = {name: [] for name in feed.totals}
+    for (name, _, _), part in partial_totals(arrow, feed):
+        parts[name].append(part)
+    for name, total in feed.totals.items():
+        stored = _rows_of(lake, to.totals[name], windows).drop("_mode", "_run")
+        fresh = stored.clear()
+        if parts[name]:
+            merged = pl.from_arrow(merge(parts[name], total))  # type: ignore[arg-type]
+            assert isinstance(merged, pl.DataFrame)
+            fresh = merged.select(stored.columns).cast(stored.schema)  # type: ignore[arg-type]
+        group = [*WINDOW, *total.by]
+        for site, day in _differing(stored, fresh, group):
+            yield Finding("totals", site, day, f"totals_{name} is not the group-by of the records")
+
+
+def _differing(
+    stored: pl.DataFrame, fresh: pl.DataFrame, group: Sequence[str]
+) -> list[tuple[str, date]]:
+    both = stored.with_columns(_in=1).join(
+        fresh.with_columns(_in=1),
+        on=group,
+        how="full",
+        suffix="_new",
+        coalesce=True,
+        nulls_equal=True,
+    )
+    same = [pl.col("_in").is_not_null() & pl.col("_in_new").is_not_null()]
+    for name in stored.columns:
+        if name in group:
+            continue
+        old, new = pl.col(name), pl.col(f"{name}_new")
+        equal = old.eq_missing(new)
+        if stored.schema[name].is_float():
+            close = (old - new).abs() <= TOLERANCE * pl.max_horizontal(old.abs(), new.abs(), 1.0)
+            equal = equal | close.fill_null(False)
+        same.append(equal)
+    return both.filter(~pl.all_horizontal(same)).select(WINDOW).unique().sort(WINDOW).rows()  # type: ignore[return-value]
