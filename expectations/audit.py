@@ -38,7 +38,8 @@ def _reasons(seen: Evidence) -> Iterator[str]:
         return
     yield from (f"unreadable file: {text}" for text in seen.unreadable)
     if seen.declared is not None and seen.declared != seen.read:
-        yield f"declared {seen.declared:,} rows, read {seen.read:,} ({seen.read - seen.declared:+,})"
+        missing = seen.read - seen.declared
+        yield f"declared {seen.declared:,} rows, read {seen.read:,} ({missing:+,})"
     set_aside = seen.rejected + seen.late + seen.duplicate
     if seen.read != seen.accepted + set_aside:
         yield (

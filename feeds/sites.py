@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, time
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,6 +76,10 @@ class Sites:
         return day_bounds(day, self.zone(site))
 
 
+def _always(line: int, _: object) -> int:
+    return line
+
+
 def load_sites(path: Path) -> Sites:
     """Read a site registry (CSV); raises DeclarationError naming line, field and value."""
     try:
@@ -88,7 +93,7 @@ def load_sites(path: Path) -> Sites:
         try:
             site = Site.model_validate(row)
         except ValidationError as error:
-            faults += faults_of(error, str(path), lambda _, line=line: line)
+            faults += faults_of(error, str(path), partial(_always, line))
             continue
         if site.site in sites:
             faults.append(Fault(str(path), line, "site", f"{site.site!r} is registered twice"))

@@ -29,7 +29,7 @@ class Total(BaseModel):
     measures: dict[str, Measure] = Field(
         min_length=1,
         json_schema_extra={
-            "description": "name: function (of the column of that name), or name: {function: column}",
+            "description": "name: function (of the column of that name) or {function: column}",
             "additionalProperties": {
                 "anyOf": [
                     {"enum": list(FUNCTIONS)},

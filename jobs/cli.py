@@ -8,14 +8,12 @@ import sys
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from isopach.feeds.load import Declaration
     from isopach.lake.places import Place
 
@@ -27,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    epilog="Exit codes: 0 done, 1 failed, 2 bad usage or declaration, 3 done but something is held.",
+    epilog="Exit codes: 0 done, 1 failed, 2 bad usage or declaration, 3 done but some is held.",
 )
 out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
 
@@ -278,7 +276,7 @@ def _bytes(text: str) -> int:
     return int(float(match[1]) * (1 << {"M": 20, "G": 30}[match[2].upper()]))
 
 
-def _usage(option: str, value: str, problem: str) -> Any:
+def _usage(option: str, value: str, problem: str) -> NoReturn:
     err.print(f"{option}: {value!r} {problem}", style="red", markup=False, highlight=False)
     raise typer.Exit(BAD_USAGE)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 from zoneinfo import ZoneInfo
 
@@ -205,10 +205,11 @@ def audit(
     for delivery in deliveries:
         counts = staged.counts.get((delivery.site, day), {})
         evidence = Evidence(
-            **{
-                name: counts.get(name, 0)
-                for name in ("read", "accepted", "rejected", "late", "duplicate")
-            },
+            read=counts.get("read", 0),
+            accepted=counts.get("accepted", 0),
+            rejected=counts.get("rejected", 0),
+            late=counts.get("late", 0),
+            duplicate=counts.get("duplicate", 0),
             declared=delivery.declared,
             registered=delivery.site in sites,
             problem=delivery.problem,
@@ -222,7 +223,7 @@ def audit(
         for site in sites
         if site.site not in delivered and site.active(day) and (only is None or site.site in only)
     ]
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     awaited = [site.site for site in missing if deadline(site, day) > now]
     for site in missing:
         if site.site not in awaited:
@@ -235,7 +236,7 @@ def audit(
 def deadline(site: Site, day: date) -> datetime:
     """Return when a site's delivery is due, in UTC: its local deadline on the following day."""
     local = datetime.combine(day + timedelta(days=1), site.deadline, ZoneInfo(site.time_zone))
-    return local.astimezone(timezone.utc)
+    return local.astimezone(UTC)
 
 
 def unreadable_files(lake: Place, declaration: Declaration, staged: Staged) -> dict[str, list[str]]:

@@ -119,7 +119,10 @@ def proof(console: Console, proof: Proof) -> None:
         console.print(f"{finding.check}: {place}: {finding.message}", style="red", markup=False)
     if len(proof.findings) > MOST_FINDINGS:
         console.print(f"… and {len(proof.findings) - MOST_FINDINGS:,} more", style="red")
-    said = f"{proof.windows:,} windows ({proof.settled:,} settled), {proof.records:,} records, {proof.quarantined:,} set aside"
+    said = (
+        f"{proof.windows:,} windows ({proof.settled:,} settled), {proof.records:,} records, "
+        f"{proof.quarantined:,} set aside"
+    )
     if not proof.findings:
         console.print(
             f"[green]verified[/] {said}: each row read is there exactly once, keys are unique, "

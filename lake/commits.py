@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.transaction import RemoveAction
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
@@ -152,7 +152,7 @@ def create_or_open(lake: Place, table: Table) -> DeltaTable:
     return delta
 
 
-def missing_columns(delta: DeltaTable, table: Table) -> list[object]:
+def missing_columns(delta: DeltaTable, table: Table) -> list[Field]:
     """Return the columns a table lacks; raises SchemaChangeError where they no longer fit it."""
     stored = {field.name: field.type for field in pa.schema(delta.schema().to_arrow())}
     wanted = {field.name: field.type for field in table.schema}
@@ -169,8 +169,6 @@ def missing_columns(delta: DeltaTable, table: Table) -> list[object]:
             f"{table.name}: column {gone[0]!r} is stored and no longer declared. Columns are only "
             "added: keep it in the feed, without `required`"
         )
-    from deltalake import Schema
-
     fields = Schema.from_arrow(table.schema).fields
     return [field for field in fields if field.name not in stored]
 

@@ -8,7 +8,7 @@ import json
 import secrets
 import socket
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -40,13 +40,13 @@ class Run:
 
     def ended_as(self, outcome: str, versions_out: dict[str, int | None]) -> Run:
         """Return the run as it ended."""
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         return replace(self, ended=now, outcome=outcome, versions_out=json.dumps(versions_out))
 
 
 def new_run(feed: str, cadence: str, mode: str, engine: str, parameters: dict[str, Any]) -> Run:
     """Return a run that starts now; its id sorts by time."""
-    started = datetime.now(timezone.utc)
+    started = datetime.now(UTC)
     text = json.dumps(parameters, sort_keys=True, default=str)
     return Run(
         run=f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",

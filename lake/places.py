@@ -74,7 +74,7 @@ class Place:
     def read_bytes(self) -> bytes:
         """Return a file's content; raises FileNotFoundError."""
         with self.filesystem.open_input_stream(self.path) as file:
-            return file.read()  # type: ignore[no-any-return]
+            return file.read()
 
     def write_bytes(self, content: bytes) -> None:
         """Write a file whole: a reader sees the old content or the new."""
@@ -102,7 +102,7 @@ class Place:
         return self.filesystem.get_file_info(self.path)
 
     def exists(self) -> bool:
-        return self.info().type != pafs.FileType.NotFound  # type: ignore[no-any-return]
+        return self.info().type != pafs.FileType.NotFound
 
     def entries(self) -> list[pafs.FileInfo]:
         """Return what lies directly in this folder, by name; raises OSError if it is not there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 import polars as pl
 
@@ -172,7 +172,7 @@ def _windows(
     version: int,
 ) -> pl.DataFrame:
     """Return the ledger's rows: a held window keeps what it rests on, with the reason beside."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     resting = {(row["site"], row["business_date"]): row for row in before.iter_rows(named=True)}
     rows = []
     for verdict in verdicts:

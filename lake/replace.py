@@ -83,9 +83,7 @@ def read_file(lake: Place, table: Table, file: Active, columns: Sequence[str]) -
     )
     typed = {field.name: field.type for field in table.schema}
     partition = [
-        pl.lit(pl.from_arrow(pa.array([value]).cast(typed[name])))  # type: ignore[arg-type]
-        .first()
-        .alias(name)
+        pl.lit(pl.from_arrow(pa.array([value]).cast(typed[name]))).first().alias(name)
         for name, value in file.partition.items()
     ]
     return rows.with_columns(partition).select(columns).collect()

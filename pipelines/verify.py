@@ -74,7 +74,7 @@ def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
             *_positions(settled, rows, aside),
             *_totals(lake, feed, to, chunk, rows),
         ]
-    settled_windows = ledger["settled_by"].is_not_null().sum()
+    settled_windows = ledger.height - ledger["settled_by"].null_count()
     return Proof(feed.feed, ledger.height, settled_windows, records, quarantined, findings)
 
 
@@ -132,7 +132,8 @@ def _conservation(
             yield Finding(
                 "records",
                 *window,
-                f"{row['records']:,} records, {row['accepted']:,} accepted, {row['rows']:,} settled",
+                f"{row['records']:,} records, {row['accepted']:,} accepted, "
+                f"{row['rows']:,} settled",
             )
         for kind in kinds:
             if row[kind] != row[f"found_{kind}"]:
@@ -165,9 +166,11 @@ def checksums(rows: pl.DataFrame, feed: Feed) -> dict[tuple[str, date], str]:
 def _keys(rows: pl.DataFrame, feed: Feed) -> Iterator[Finding]:
     key = list(dict.fromkeys([*WINDOW, *feed.key]))
     twice = rows.group_by(key).len().filter(pl.col("len") > 1)
-    for window, part in twice.partition_by(WINDOW, as_dict=True).items():
+    for part in twice.partition_by(WINDOW):
+        site, day = part.select(WINDOW).row(0)
         example = part.select(feed.key).row(0)
-        yield Finding("unique", *window, f"{part.height:,} keys more than once, such as {example}")  # type: ignore[arg-type]
+        text = f"{part.height:,} keys more than once, such as {example}"
+        yield Finding("unique", site, day, text)
 
 
 def _positions(settled: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -> Iterator[Finding]:
@@ -206,9 +209,9 @@ def _totals(
         stored = _rows_of(lake, to.totals[name], windows).drop("_mode", "_run")
         fresh = stored.clear()
         if parts[name]:
-            merged = pl.from_arrow(merge(parts[name], total))  # type: ignore[arg-type]
+            merged = pl.from_arrow(merge(parts[name], total))
             assert isinstance(merged, pl.DataFrame)
-            fresh = merged.select(stored.columns).cast(stored.schema)  # type: ignore[arg-type]
+            fresh = merged.select(stored.columns).cast(stored.schema)
         group = [*WINDOW, *total.by]
         for site, day in _differing(stored, fresh, group):
             yield Finding("totals", site, day, f"totals_{name} is not the group-by of the records")
@@ -235,4 +238,4 @@ def _differing(
             close = (old - new).abs() <= TOLERANCE * pl.max_horizontal(old.abs(), new.abs(), 1.0)
             equal = equal | close.fill_null(False)
         same.append(equal)
-    return both.filter(~pl.all_horizontal(same)).select(WINDOW).unique().sort(WINDOW).rows()  # type: ignore[return-value]
+    return both.filter(~pl.all_horizontal(same)).select(WINDOW).unique().sort(WINDOW).rows()

@@ -17,7 +17,10 @@ MODULUS = 1 << 64
 
 
 class Tally(NamedTuple):
-    """What became of a window's rows and files; the checksums are over accepted rows, modulo 2^64."""
+    """What became of a window's rows and files.
+
+    The checksums are sums modulo 2^64 over the accepted rows.
+    """
 
     read: int = 0
     accepted: int = 0
@@ -32,8 +35,7 @@ class Tally(NamedTuple):
 
 def add_tallies(tallies: Iterable[Tally]) -> Tally:
     """Return the sum of tallies."""
-    *counts, first, second = (sum(column) for column in zip(Tally(), *tallies, strict=True))
-    return Tally(*counts, first % MODULUS, second % MODULUS)
+    return Tally(*(sum(column) % MODULUS for column in zip(Tally(), *tallies, strict=True)))
 
 
 @dataclass

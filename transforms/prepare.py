@@ -31,8 +31,8 @@ from isopach.transforms.quarantine import (
     key_text,
     quarantined,
 )
-from isopach.transforms.threads import flat_map
 from isopach.transforms.stamp import business_dates, day_number, encoded, unknown_sites
+from isopach.transforms.threads import flat_map
 
 META = ("_source", "_position", "_raw", "_error")
 """Columns of an arrival beside the site's own: where a row is from, and for text formats the

@@ -55,7 +55,7 @@ def partial_totals(rows: pa.Table, feed: Feed) -> Iterator[tuple[TotalKey, pa.Re
         view = frame(rows.select(list(dict.fromkeys([*WINDOW, *total.columns()]))))
         grouped = view.group_by(*WINDOW, *total.by).agg(_measured(total, feed))
         for (site, day), part in grouped.partition_by(*WINDOW, as_dict=True).items():
-            yield (name, str(site), day), single_batch(part.to_arrow())  # type: ignore[misc]
+            yield (name, str(site), day), single_batch(part.to_arrow())
 
 
 def merge(parts: Iterable[pa.RecordBatch], total: Total) -> pa.RecordBatch:
