@@ -1,6 +1,6 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
-INSTALL := $(BIN)/python -m uv pip install --quiet --python $(BIN)/python
+INSTALL := $(BIN)/python -m uv pip install --quiet --system-certs --python $(BIN)/python
 
 .PHONY: help setup setup-dev demo test bench lint lock clean
 
@@ -25,7 +25,7 @@ lint: .venv/dev ## Ruff and mypy
 	$(BIN)/mypy
 
 lock: .venv/dev ## Resolve the requirements anew
-	for extra in base dev; do $(BIN)/python -m uv pip compile --quiet pyproject.toml \
+	for extra in base dev; do $(BIN)/python -m uv pip compile --quiet --system-certs pyproject.toml \
 		$$([ $$extra = dev ] && echo --extra dev --constraint requirements/base.lock) \
 		--python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --output-file requirements/$$extra.lock; done
@@ -36,7 +36,7 @@ clean: ## Remove the environment, the demo and what benchmarks left
 .venv/bin/uv:
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or make PYTHON=…" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.13"
 
 .venv/base: requirements/base.lock pyproject.toml | .venv/bin/uv
 	$(INSTALL) --require-hashes -r requirements/base.lock
