@@ -24,7 +24,9 @@ def night(console: Console, summary: Summary) -> None:
     table = Table(
         title=f"{summary.feed} {summary.date}: {summary.outcome}",
         title_justify="left",
-        box=box.SIMPLE,
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
         padding=(0, 1, 0, 0),
     )
     figures = {
