@@ -175,6 +175,13 @@ class Feed(Part):
         return pa.schema(fields)
 
     @cached_property
+    def inputs(self) -> list[str]:
+        """The declared columns that lookups and derived columns are computed from."""
+        named = {name for lookup in self.lookups.values() for name in lookup.on}
+        named |= {name for expression in self.derivations for name in expression.meta.root_names()}
+        return [name for name in self.columns if name in named]
+
+    @cached_property
     def derivations(self) -> list[pl.Expr]:
         """The derived columns as Polars expressions, in order; a later one may use an earlier."""
         return [pl.sql_expr(sql).alias(name) for name, sql in self.derive.items()]

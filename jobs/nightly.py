@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from time import perf_counter
-from zoneinfo import ZoneInfo
 
 import apache_beam as beam
 import polars as pl
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from isopach.expectations.audit import Evidence, reasons_to_hold
 from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
-from isopach.feeds.sites import Site
+from isopach.jobs.audits import audit
+from isopach.jobs.endings import abandon, finish, finish_killed
 from isopach.jobs.progress import Progress
 from isopach.lake import tables
-from isopach.lake.commits import create_or_open, scan, version
-from isopach.lake.ledger import Run, new_run, record_run
+from isopach.lake.commits import create_or_open, scan
+from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import VERDICTS, FeedTables, Verdict, publish, write_verdicts
+from isopach.lake.publish import FeedTables, publish, write_verdicts
 from isopach.lake.staged import Staged, read_staged
-from isopach.pipelines.deliveries import Delivery, find_deliveries
+from isopach.pipelines.deliveries import find_deliveries
 from isopach.pipelines.nightly import build
 from isopach.pipelines.pieces import Piece, plan_pieces
-from isopach.pipelines.staging import Target, staging
+from isopach.pipelines.staging import Target
 from isopach.pipelines.waves import plan_waves
-from isopach.transforms.quarantine import UNREADABLE
 from isopach.transforms.salt import plan_salts
 from isopach.transforms.totals import total_schema
 
@@ -101,7 +99,7 @@ def run_night(
     feed = declaration.feed
     to = feed_tables(declaration)
     deliveries = find_deliveries(landing, feed.feed, day, options.only)
-    finish_publishing(lake, to)
+    finish_killed(lake, to)
     parameters = {
         "feed": json.loads(feed.model_dump_json()),
         "landing": landing.uri,
@@ -126,11 +124,11 @@ def run_night(
             write_verdicts(target.folder, verdicts)
             published = publish(lake, to, run.run, target.folder)
     except BaseException as error:
-        _abandon(lake, to, run, target, error)
+        abandon(lake, to, run, target, error)
         raise
     held = [{"site": v.site, "reason": v.held} for v in verdicts if v.held]
     outcome = "held" if held else "published"
-    _finish(lake, to, run, target, outcome)
+    finish(lake, to, run, target, outcome)
     totals = {
         name: sum(tally[name] for tally in staged.counts.values())
         for name in ("read", "accepted", "rejected", "late", "duplicate")
@@ -190,74 +188,6 @@ def _stage(
     return len(waves)
 
 
-def audit(
-    declaration: Declaration,
-    deliveries: list[Delivery],
-    staged: Staged,
-    day: date,
-    only: frozenset[str] | None,
-    lake: Place,
-) -> tuple[list[Verdict], list[str]]:
-    """Return the verdict on each window due, and the sites whose deadline is still to come."""
-    sites = declaration.sites
-    unreadable = unreadable_files(lake, declaration, staged)
-    verdicts = []
-    for delivery in deliveries:
-        counts = staged.counts.get((delivery.site, day), {})
-        evidence = Evidence(
-            read=counts.get("read", 0),
-            accepted=counts.get("accepted", 0),
-            rejected=counts.get("rejected", 0),
-            late=counts.get("late", 0),
-            duplicate=counts.get("duplicate", 0),
-            declared=delivery.declared,
-            registered=delivery.site in sites,
-            problem=delivery.problem,
-            unreadable=tuple(unreadable.get(delivery.site, ())),
-        )
-        reasons = "; ".join(reasons_to_hold(evidence)) or None
-        verdicts.append(Verdict(delivery.site, day, reasons, delivery.declared, delivery.name))
-    delivered = {delivery.site for delivery in deliveries}
-    missing = [
-        site
-        for site in sites
-        if site.site not in delivered and site.active(day) and (only is None or site.site in only)
-    ]
-    now = datetime.now(UTC)
-    awaited = [site.site for site in missing if deadline(site, day) > now]
-    for site in missing:
-        if site.site not in awaited:
-            reason = "; ".join(reasons_to_hold(Evidence(delivered=False)))
-            due = f"{reason}, due {deadline(site, day):%Y-%m-%d %H:%M} UTC"
-            verdicts.append(Verdict(site.site, day, due, delivered=False))
-    return sorted(verdicts, key=lambda verdict: verdict.site), awaited
-
-
-def deadline(site: Site, day: date) -> datetime:
-    """Return when a site's delivery is due, in UTC: its local deadline on the following day."""
-    local = datetime.combine(day + timedelta(days=1), site.deadline, ZoneInfo(site.time_zone))
-    return local.astimezone(UTC)
-
-
-def unreadable_files(lake: Place, declaration: Declaration, staged: Staged) -> dict[str, list[str]]:
-    """Return what was wrong with files that could not be read, by site."""
-    sites = {site for (site, _), tally in staged.counts.items() if tally["unreadable"]}
-    found: dict[str, list[str]] = {}
-    if not sites:
-        return found
-    place = tables.quarantine(declaration.feed.feed).place(lake)
-    for file in staged.files.get("quarantine", []):
-        rows = (
-            pl.scan_parquet((place / file.path).uri, storage_options=place.storage_options or None)
-            .filter(pl.col("disposition") == UNREADABLE)
-            .collect()
-        )
-        for site, raw in rows.select("site", "raw").iter_rows():
-            said = json.loads(raw)
-            found.setdefault(site, []).append(f"{said['file'].rsplit('/', 1)[-1]}: {said['error']}")
-    return found
-
-
 def usual_rows(lake: Place, feed: str, day: date) -> dict[str, int]:
     """Return each site's rows on the last night before a date, for planning."""
     rows = (
@@ -271,45 +201,3 @@ def usual_rows(lake: Place, feed: str, day: date) -> dict[str, int]:
         .collect()
     )
     return dict(rows.iter_rows())
-
-
-def finish_publishing(lake: Place, to: FeedTables) -> None:
-    """Finish what a run was publishing when it was killed."""
-    place = staging(lake, to.feed)
-    if not place.exists():
-        return
-    for entry in place.entries():
-        folder = place / entry.base_name
-        if (folder / VERDICTS).exists() and not (folder / "published").exists():
-            publish(lake, to, entry.base_name, folder)
-            (folder / "published").write_bytes(b"")
-
-
-def _finish(lake: Place, to: FeedTables, run: Run, target: Target, outcome: str) -> None:
-    record_run(lake, run.ended_as(outcome, _versions(lake, to)))
-    if outcome == "held":
-        (target.folder / "published").write_bytes(b"")
-    else:
-        target.folder.delete()
-
-
-def _versions(lake: Place, to: FeedTables) -> dict[str, int | None]:
-    feed_own = [to.records, to.quarantine, *to.totals.values()]
-    return {table.name: version(lake, table) for table in feed_own}
-
-
-def _abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseException) -> None:
-    """Delete what a failed run staged, unless it is being published, and record the failure."""
-    if not (target.folder / VERDICTS).exists():
-        for table in (to.records, to.quarantine, *to.totals.values()):
-            _delete_files_of(table.place(lake), run.run)
-        target.folder.delete()
-    record_run(lake, run.ended_as(f"failed: {type(error).__name__}: {error}"[:2000], {}))
-
-
-def _delete_files_of(place: Place, run: str) -> None:
-    for folder in place.entries():
-        if folder.base_name.startswith("business_date="):
-            for file in (place / folder.base_name).entries():
-                if file.base_name.startswith(run):
-                    (place / folder.base_name / file.base_name).delete()

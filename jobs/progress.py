@@ -33,7 +33,8 @@ class Progress:
             TextColumn("{task.fields[said]}"),
             TimeElapsedColumn(),
         ]
-        with Bars(*columns, console=self.console, disable=not self.console.is_terminal) as bars:
+        shown = self.console.is_terminal
+        with Bars(*columns, console=self.console, disable=not shown) as bars:
             task = bars.add_task(name, total=rows, said="")
             done = threading.Event()
 
@@ -43,7 +44,7 @@ class Progress:
                     rate = read / (perf_counter() - start)
                     bars.update(task, completed=read, said=f"{read:,} rows, {rate:,.0f}/s")
 
-            watcher = threading.Thread(target=follow, daemon=True) if rows else None
+            watcher = threading.Thread(target=follow, daemon=True) if rows and shown else None
             if watcher:
                 watcher.start()
             try:

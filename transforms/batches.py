@@ -16,6 +16,9 @@ BATCH_ROWS = 1 << 17
 PACKING = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", compression_level=1))
 """Rows of records shrink to a fifth, and so does what a shuffle copies and keeps."""
 
+SMALL = 1 << 16
+"""Batches of fewer bytes are not worth the compressor's start."""
+
 TEXT = pa.dictionary(pa.int32(), pa.large_string())
 """Columns with few distinct texts per batch, such as site and source."""
 
@@ -23,7 +26,8 @@ TEXT = pa.dictionary(pa.int32(), pa.large_string())
 def pack(batch: pa.RecordBatch) -> bytes:
     """Return a batch as a compressed Arrow IPC stream; a slice carries its own rows only."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=PACKING) as writer:
+    options = PACKING if batch.nbytes > SMALL else None
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     return sink.getvalue().to_pybytes()
 

@@ -32,12 +32,16 @@ BLOCK = 1 << 16
 def row_hashes(data: pa.RecordBatch | pa.Table, columns: Sequence[str], seeds: int = 1) -> Hashes:
     """Return the hashes of rows over some columns, an array of shape (seeds, rows)."""
     result = np.empty((seeds, data.num_rows), np.uint64)
+    texts = _text_hashes({n: data.column(n) for n in columns if _is_text(data.column(n).type)})
     for start in range(0, data.num_rows, BLOCK):
         block = data.slice(start, BLOCK)
         part = result[:, start : start + BLOCK]
         part[:] = 0
         for name in columns:
-            hashes = column_hashes(block.column(name))
+            if name in texts:
+                hashes = texts[name][start : start + BLOCK]
+            else:
+                hashes = column_hashes(block.column(name))
             for seed in range(seeds):
                 part[seed] += hashes * _odd(name, seed)
         for seed in range(seeds):
@@ -59,14 +63,22 @@ def column_hashes(column: pa.Array | pa.ChunkedArray) -> Hashes:
     if pa.types.is_dictionary(kind):
         taken = column_hashes(column.dictionary)[column.indices.fill_null(0).to_numpy(False)]
         return _without_nulls(column, taken)
-    if pa.types.is_large_string(kind) or pa.types.is_string(kind):
-        return _text_hashes(pl.Series("text", column), seed=0)
+    if _is_text(kind):
+        return _text_hashes({"text": column})["text"]
     return _without_nulls(column, _mix(_bits(column)))
 
 
-def _text_hashes(texts: pl.Series, seed: int) -> Hashes:
-    hashed = texts.to_frame().select(plh.col("text").nchash.xxh3_64(seed=seed).fill_null(0))
-    return hashed.to_series().to_numpy()
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_large_string(kind) or pa.types.is_string(kind)
+
+
+def _text_hashes(
+    columns: dict[str, pa.Array | pa.ChunkedArray], seed: int = 0
+) -> dict[str, Hashes]:
+    """Return the hashes of columns of text, all worked on at once."""
+    texts = pl.DataFrame([pl.Series(name, column) for name, column in columns.items()])
+    hashed = texts.select(plh.col(n).nchash.xxh3_64(seed=seed).fill_null(0) for n in columns)
+    return {name: hashed[name].to_numpy() for name in columns}
 
 
 def _bits(column: pa.Array) -> Hashes:
@@ -110,4 +122,4 @@ def _mix(values: Hashes) -> Hashes:
 @lru_cache(maxsize=1 << 12)
 def _odd(name: str, seed: int) -> np.uint64:
     """Return the odd multiplier of a column."""
-    return _text_hashes(pl.Series("text", [name]), seed=seed + 1)[0] | np.uint64(1)
+    return _text_hashes({"text": pa.array([name])}, seed + 1)["text"][0] | np.uint64(1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
-from importlib import import_module
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -18,9 +17,9 @@ import pyarrow.compute as pc
 from isopach.feeds.feed import Feed
 from isopach.feeds.rules import Rule
 from isopach.feeds.sites import Sites
-from isopach.transforms.batches import frame, single_batch, with_column
-from isopach.transforms.cast import cast
+from isopach.transforms.batches import frame, pack, unpack, with_column
 from isopach.transforms.checksum import row_hashes
+from isopach.transforms.conform import conform, extend
 from isopach.transforms.counts import Tally, Window
 from isopach.transforms.quarantine import (
     LATE,
@@ -46,6 +45,29 @@ class Arrival(NamedTuple):
     day: date
     batch: pa.RecordBatch
     bytes: int = 0
+
+
+class ArrivalCoder(beam.coders.Coder):  # type: ignore[misc]
+    """Code arrivals with their batch packed."""
+
+    def encode(self, arrival: Arrival) -> bytes:
+        return pickle.dumps(arrival._replace(batch=pack(arrival.batch)))
+
+    def decode(self, encoded: bytes) -> Arrival:
+        arrival: Arrival = pickle.loads(encoded)
+        return arrival._replace(batch=unpack(arrival.batch))
+
+    def estimate_size(self, arrival: Arrival) -> int:
+        return arrival.batch.nbytes
+
+    def is_deterministic(self) -> bool:
+        return False
+
+    def to_type_hint(self) -> Any:
+        return Arrival
+
+
+beam.coders.registry.register_coder(Arrival, ArrivalCoder)
 
 
 class Outcome(NamedTuple):
@@ -118,82 +140,6 @@ def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Ou
     return Outcome(_keyed(extend(good, feed), feed), aside, tally)
 
 
-def conform(batch: pa.RecordBatch, feed: Feed, sites: Sites, marks: Marks) -> pa.RecordBatch:
-    """Cast a batch to the feed's declared columns; absent ones are null."""
-    names = batch.schema.names
-    columns = []
-    for name, column in feed.columns.items():
-        if name not in names:
-            columns.append(pa.nulls(batch.num_rows, column.arrow))
-            continue
-        result = cast(batch.column(name), column.arrow, _zones(column.zone, batch, feed, sites))
-        if result.failed is not None:
-            marks.set(result.failed, Mark(REJECTED, "malformed", name))
-        columns.append(result.column)
-    return pa.RecordBatch.from_arrays(columns, schema=feed.source_schema)
-
-
-def extend(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
-    """Add what is computed from a row: the hook's changes, lookups and derived columns."""
-    if not (feed.hook or feed.lookups or feed.derive):
-        return batch
-    source, stamps = list(feed.columns), [n for n in batch.schema.names if n not in feed.columns]
-    rows = frame(batch.select(source))
-    if feed.hook:
-        rows = _hooked(rows, feed.hook)
-    for lookup in feed.lookups.values():
-        rows = rows.join(
-            lookup.table, on=lookup.on, how="left", maintain_order="left", nulls_equal=False
-        )
-    for derivation in feed.derivations:
-        rows = rows.with_columns(derivation)
-    kept = [] if feed.hook else source
-    fields = [field for field in feed.payload if field.name not in kept]
-    computed = single_batch(rows.select(f.name for f in fields).to_arrow().cast(pa.schema(fields)))
-    return pa.RecordBatch.from_arrays(
-        [
-            *(batch.column(n) for n in kept),
-            *computed.columns,
-            *(batch.column(n) for n in stamps),
-        ],
-        schema=pa.schema([*feed.payload, *(batch.schema.field(n) for n in stamps)]),
-    )
-
-
-def _hooked(rows: pl.DataFrame, hook: str) -> pl.DataFrame:
-    result = load_hook(hook)(rows)
-    if (
-        not isinstance(result, pl.DataFrame)
-        or result.schema != rows.schema
-        or (result.height != rows.height)
-    ):
-        raise ValueError(f"hook {hook} must return a frame with the same columns, types and rows")
-    return result
-
-
-@lru_cache(maxsize=64)
-def load_hook(hook: str) -> Any:
-    """Return the function that `package.module:function` names; raises ValueError."""
-    module, _, function = hook.partition(":")
-    try:
-        return getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"hook {hook!r}: {error}") from error
-
-
-def _zones(
-    zone: str | None, batch: pa.RecordBatch, feed: Feed, sites: Sites
-) -> pl.Series | str | None:
-    """Return how a timestamp column's local times are read: by one zone, or by each row's site."""
-    if zone != "site":
-        return zone
-    known = {site.site: site.time_zone for site in sites}
-    if feed.site not in batch.schema.names:
-        return None
-    named = pl.Series("site", batch.column(feed.site)).cast(pl.String)
-    return named.replace_strict(known, default=None, return_dtype=pl.String)
-
-
 def _mark_errors(batch: pa.RecordBatch, marks: Marks) -> None:
     if "_error" not in batch.schema.names:
         return
@@ -215,8 +161,8 @@ def _mark_extra_columns(batch: pa.RecordBatch, feed: Feed, marks: Marks) -> None
 
 
 def _mark_rules(conformed: pa.RecordBatch, rules: list[Rule], marks: Marks) -> None:
-    view = pl.from_arrow(conformed)
-    assert isinstance(view, pl.DataFrame)
+    used = {name for rule in rules for name in rule.failing.meta.root_names()}
+    view = frame(conformed.select(sorted(used)))
     masks = view.select(rule.failing.fill_null(False).alias(str(i)) for i, rule in enumerate(rules))
     for rule, mask in zip(rules, masks, strict=True):
         if mask.any():

@@ -1,0 +1,87 @@
+"""Audit a night: the evidence on each window due, and the verdict on it."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from isopach.expectations.audit import Evidence, reasons_to_hold
+from isopach.feeds.load import Declaration
+from isopach.feeds.sites import Site
+from isopach.lake import tables
+from isopach.lake.places import Place
+from isopach.lake.publish import Verdict
+from isopach.lake.staged import Staged
+from isopach.pipelines.deliveries import Delivery
+from isopach.transforms.quarantine import UNREADABLE
+
+
+def audit(
+    declaration: Declaration,
+    deliveries: list[Delivery],
+    staged: Staged,
+    day: date,
+    only: frozenset[str] | None,
+    lake: Place,
+) -> tuple[list[Verdict], list[str]]:
+    """Return the verdict on each window due, and the sites whose deadline is still to come."""
+    sites = declaration.sites
+    unreadable = unreadable_files(lake, declaration, staged)
+    verdicts = []
+    for delivery in deliveries:
+        counts = staged.counts.get((delivery.site, day), {})
+        evidence = Evidence(
+            read=counts.get("read", 0),
+            accepted=counts.get("accepted", 0),
+            rejected=counts.get("rejected", 0),
+            late=counts.get("late", 0),
+            duplicate=counts.get("duplicate", 0),
+            declared=delivery.declared,
+            registered=delivery.site in sites,
+            problem=delivery.problem,
+            unreadable=tuple(unreadable.get(delivery.site, ())),
+        )
+        reasons = "; ".join(reasons_to_hold(evidence)) or None
+        verdicts.append(Verdict(delivery.site, day, reasons, delivery.declared, delivery.name))
+    delivered = {delivery.site for delivery in deliveries}
+    missing = [
+        site
+        for site in sites
+        if site.site not in delivered and site.active(day) and (only is None or site.site in only)
+    ]
+    now = datetime.now(UTC)
+    awaited = [site.site for site in missing if deadline(site, day) > now]
+    for site in missing:
+        if site.site not in awaited:
+            reason = "; ".join(reasons_to_hold(Evidence(delivered=False)))
+            due = f"{reason}, due {deadline(site, day):%Y-%m-%d %H:%M} UTC"
+            verdicts.append(Verdict(site.site, day, due, delivered=False))
+    return sorted(verdicts, key=lambda verdict: verdict.site), awaited
+
+
+def deadline(site: Site, day: date) -> datetime:
+    """Return when a site's delivery is due, in UTC: its local deadline on the following day."""
+    local = datetime.combine(day + timedelta(days=1), site.deadline, ZoneInfo(site.time_zone))
+    return local.astimezone(UTC)
+
+
+def unreadable_files(lake: Place, declaration: Declaration, staged: Staged) -> dict[str, list[str]]:
+    """Return what was wrong with files that could not be read, by site."""
+    sites = {site for (site, _), tally in staged.counts.items() if tally["unreadable"]}
+    found: dict[str, list[str]] = {}
+    if not sites:
+        return found
+    place = tables.quarantine(declaration.feed.feed).place(lake)
+    for file in staged.files.get("quarantine", []):
+        rows = (
+            pl.scan_parquet((place / file.path).uri, storage_options=place.storage_options or None)
+            .filter(pl.col("disposition") == UNREADABLE)
+            .collect()
+        )
+        for site, raw in rows.select("site", "raw").iter_rows():
+            said = json.loads(raw)
+            found.setdefault(site, []).append(f"{said['file'].rsplit('/', 1)[-1]}: {said['error']}")
+    return found

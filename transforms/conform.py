@@ -1,0 +1,92 @@
+"""Conform batches to a feed: declared columns in their types, and what is computed from them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from isopach.feeds.feed import Feed
+from isopach.feeds.sites import Sites
+from isopach.transforms.batches import frame, single_batch
+from isopach.transforms.cast import cast
+from isopach.transforms.quarantine import REJECTED, Mark, Marks
+
+
+def conform(batch: pa.RecordBatch, feed: Feed, sites: Sites, marks: Marks) -> pa.RecordBatch:
+    """Cast a batch to the feed's declared columns; absent ones are null."""
+    names = batch.schema.names
+    columns = []
+    for name, column in feed.columns.items():
+        if name not in names:
+            columns.append(pa.nulls(batch.num_rows, column.arrow))
+            continue
+        result = cast(batch.column(name), column.arrow, _zones(column.zone, batch, feed, sites))
+        if result.failed is not None:
+            marks.set(result.failed, Mark(REJECTED, "malformed", name))
+        columns.append(result.column)
+    return pa.RecordBatch.from_arrays(columns, schema=feed.source_schema)
+
+
+def extend(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
+    """Add what is computed from a row: the hook's changes, lookups and derived columns."""
+    if not (feed.hook or feed.lookups or feed.derive):
+        return batch
+    source, stamps = list(feed.columns), [n for n in batch.schema.names if n not in feed.columns]
+    rows = frame(batch.select(source if feed.hook else feed.inputs))
+    if feed.hook:
+        rows = _hooked(rows, feed.hook)
+    for lookup in feed.lookups.values():
+        rows = rows.join(
+            lookup.table, on=lookup.on, how="left", maintain_order="left", nulls_equal=False
+        )
+    for derivation in feed.derivations:
+        rows = rows.with_columns(derivation)
+    kept = [] if feed.hook else source
+    fields = [field for field in feed.payload if field.name not in kept]
+    computed = single_batch(rows.select(f.name for f in fields).to_arrow().cast(pa.schema(fields)))
+    return pa.RecordBatch.from_arrays(
+        [
+            *(batch.column(n) for n in kept),
+            *computed.columns,
+            *(batch.column(n) for n in stamps),
+        ],
+        schema=pa.schema([*feed.payload, *(batch.schema.field(n) for n in stamps)]),
+    )
+
+
+def _hooked(rows: pl.DataFrame, hook: str) -> pl.DataFrame:
+    result = load_hook(hook)(rows)
+    if (
+        not isinstance(result, pl.DataFrame)
+        or result.schema != rows.schema
+        or (result.height != rows.height)
+    ):
+        raise ValueError(f"hook {hook} must return a frame with the same columns, types and rows")
+    return result
+
+
+@lru_cache(maxsize=64)
+def load_hook(hook: str) -> Any:
+    """Return the function that `package.module:function` names; raises ValueError."""
+    module, _, function = hook.partition(":")
+    try:
+        return getattr(import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"hook {hook!r}: {error}") from error
+
+
+def _zones(
+    zone: str | None, batch: pa.RecordBatch, feed: Feed, sites: Sites
+) -> pl.Series | str | None:
+    """Return how a timestamp column's local times are read: by one zone, or by each row's site."""
+    if zone != "site":
+        return zone
+    known = {site.site: site.time_zone for site in sites}
+    if feed.site not in batch.schema.names:
+        return None
+    named = pl.Series("site", batch.column(feed.site)).cast(pl.String)
+    return named.replace_strict(known, default=None, return_dtype=pl.String)
