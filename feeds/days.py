@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -18,8 +18,8 @@ def day_start(day: date, zone: str) -> int:
     gives its first occurrence; a day that a zone left out altogether has length zero.
     """
     midnight = datetime.combine(day, time(), ZoneInfo(zone))
-    start = midnight.astimezone(UTC)
-    return (start - datetime(1970, 1, 1, tzinfo=UTC)) // MICROSECOND
+    offset = midnight.utcoffset() or timedelta()
+    return (midnight.replace(tzinfo=None) - datetime(1970, 1, 1) - offset) // MICROSECOND
 
 
 def day_bounds(day: date, zone: str) -> tuple[int, int]:

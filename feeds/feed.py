@@ -9,31 +9,48 @@ from typing import Annotated, Any, Literal
 
 import polars as pl
 import pyarrow as pa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
-from isopach.feeds.columns import Column, polars_type
+from isopach.feeds.columns import ColumnName, ColumnOrType, derived, polars_type
 from isopach.feeds.lookups import Lookup
 from isopach.feeds.totals import Total
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
-RESERVED = {"site", "business_date"}
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+RESERVED = ("site", "business_date")
+NO_OTHERS: dict[str, Any] = {"additionalProperties": False}
+SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def _duration(value: Any) -> Any:
     if isinstance(value, timedelta):
         return value
-    match = re.fullmatch(r"(\d+)\s*([smhd])", str(value))
+    match = re.fullmatch(r"(\d{1,6})\s*([smhd])", str(value))
     if not match:
-        raise ValueError(f"{value!r} is not a duration; write a number and s, m, h or d, as in 10m")
-    return timedelta(**{UNITS[match[2]]: int(match[1])})
+        raise ValueError(
+            f"{value!r} is not a duration; write up to 6 digits and s, m, h or d, as in 10m"
+        )
+    return timedelta(seconds=int(match[1]) * SECONDS[match[2]])
+
+
+def _written(duration: timedelta) -> str:
+    seconds = int(duration.total_seconds())
+    unit, size = next(item for item in SECONDS.items() if seconds % item[1] == 0)
+    return f"{seconds // size}{unit}"
 
 
 Duration = Annotated[
     timedelta,
     BeforeValidator(
-        _duration, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+[smhd]$")]
+        _duration, json_schema_input_type=Annotated[str, Field(pattern=r"^\d{1,6}\s*[smhd]$")]
     ),
+    PlainSerializer(_written),
 ]
 
 
@@ -46,8 +63,10 @@ class Part(BaseModel):
 class Lateness(Part):
     """How far events may be out of order, and how late they still count."""
 
-    out_of_order: Duration = timedelta(minutes=10)
-    allowed: Duration = timedelta(days=2)
+    out_of_order: Duration = Field(
+        default=timedelta(minutes=10), json_schema_extra={"default": "10m"}
+    )
+    allowed: Duration = Field(default=timedelta(days=2), json_schema_extra={"default": "2d"})
 
 
 class Reconcile(Part):
@@ -68,8 +87,10 @@ class Feed(Part):
     """One declared kind of record."""
 
     feed: str = Field(pattern=NAME, description="The feed's name, and its folder in the lake.")
-    columns: dict[Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,126}$")], Column]
-    derive: dict[str, str] = Field(default={}, description="Column: row-wise SQL expression.")
+    columns: dict[ColumnName, ColumnOrType] = Field(json_schema_extra=NO_OTHERS)
+    derive: dict[ColumnName, str] = Field(
+        default={}, description="Column: row-wise SQL expression.", json_schema_extra=NO_OTHERS
+    )
     lookups: dict[str, Lookup] = {}
     hook: str | None = Field(
         default=None,
@@ -83,7 +104,9 @@ class Feed(Part):
     business_date: str | None = None
     extra_columns: Literal["ignore", "reject"] = "ignore"
     suite: str | None = None
-    totals: dict[Annotated[str, Field(pattern=NAME)], Total] = {}
+    totals: dict[Annotated[str, Field(pattern=NAME)], Total] = Field(
+        default={}, json_schema_extra=NO_OTHERS
+    )
     lateness: Lateness = Lateness()
     reconcile: Reconcile = Reconcile()
     salting: Salting = Salting()
@@ -97,31 +120,56 @@ class Feed(Part):
         return self
 
     def _naming(self) -> list[str]:
+        """Check names of columns; tables do not tell upper case from lower."""
         given = [
-            *self.columns,
-            *(c for x in self.lookups.values() for c in x.columns),
-            *self.derive,
+            *((f"columns.{name}", name) for name in self.columns),
+            *(
+                (f"lookups.{x}.columns", c)
+                for x, lookup in self.lookups.items()
+                for c in lookup.columns
+            ),
+            *((f"derive.{name}", name) for name in self.derive),
         ]
-        taken = [f"{name!r} is a name the lake itself uses" for name in given if name in RESERVED]
-        twice = {name for name in given if given.count(name) > 1}
-        return taken + [f"column {name!r} is declared twice" for name in sorted(twice)]
+        seen: dict[str, str] = {}
+        problems = []
+        for field, name in given:
+            if name.lower() in RESERVED:
+                problems.append(
+                    f"{field}: {name!r} is a name the lake itself uses; call it otherwise"
+                )
+            elif name.lower() in seen:
+                problems.append(f"{field}: {name!r} is there already, as {seen[name.lower()]}")
+            seen.setdefault(name.lower(), field)
+        return problems
 
     def _references(self) -> list[str]:
         return [
             *self._required("site", self.site, "string"),
             *self._required("event_time", self.event_time, "timestamp"),
             *(p for name in self.key for p in self._required("key", name, None)),
+            *(f"key: {n!r} is named twice" for n in set(self.key) if self.key.count(n) > 1),
             *(
                 self._required("business_date", self.business_date, "date")
                 if self.business_date
                 else ()
             ),
             *(
-                f"lookups.{name}.on: {column!r} is not a column of {self.feed}"
+                problem
                 for name, lookup in self.lookups.items()
                 for column in lookup.on
-                if column not in self.columns
+                for problem in self._joined(f"lookups.{name}.on", column, lookup)
             ),
+        ]
+
+    def _joined(self, field: str, name: str, lookup: Lookup) -> list[str]:
+        if name not in self.columns:
+            return [f"{field}: {name!r} is not a column; columns: {', '.join(self.columns)}"]
+        here, there = polars_type(self.columns[name].arrow), lookup.table.schema[name]
+        if here == there:
+            return []
+        return [
+            f"{field}: {name!r} is declared {self.columns[name].type}, and in {lookup.path} it is "
+            f"a {there}; make them the same"
         ]
 
     def _required(self, field: str, name: str, kind: str | None) -> list[str]:
@@ -141,20 +189,11 @@ class Feed(Part):
             payload = self.payload
         except ValueError as error:
             return [str(error)]
-        names = set(payload.names)
-        unknown = [
-            f"totals.{name}: {column!r} is not a column; columns: {', '.join(payload.names)}"
-            for name, total in self.totals.items()
-            for column in total.columns()
-            if column not in names
-        ]
-        if unknown:
-            return unknown
         wrong = [p for name, total in self.totals.items() for p in total.problems(name, payload)]
         ignored = [
-            f"reconcile.ignore: {c!r} is not a column"
-            for c in self.reconcile.ignore
-            if c not in names
+            f"reconcile.ignore: {column!r} is not a column; columns: {', '.join(payload.names)}"
+            for column in self.reconcile.ignore
+            if column not in payload.names
         ]
         return wrong + ignored
 
@@ -168,10 +207,10 @@ class Feed(Part):
         """All columns of an accepted row: declared, looked up, derived."""
         fields = [*self.source_schema]
         fields += [f for lookup in self.lookups.values() for f in lookup.fields]
-        frame = pl.DataFrame(schema={f.name: polars_type(f.type) for f in fields})
-        for name, sql in self.derive.items():
-            frame = frame.with_columns(_expression(name, sql, frame.columns))
-            fields.append(frame.to_arrow().schema.field(name))
+        rows = _empty(fields)
+        for name, expression in zip(self.derive, self.derivations, strict=True):
+            rows = rows.with_columns(expression)
+            fields.append(rows.to_arrow().schema.field(name))
         return pa.schema(fields)
 
     @cached_property
@@ -184,18 +223,13 @@ class Feed(Part):
     @cached_property
     def derivations(self) -> list[pl.Expr]:
         """The derived columns as Polars expressions, in order; a later one may use an earlier."""
-        return [pl.sql_expr(sql).alias(name) for name, sql in self.derive.items()]
+        rows = _empty([*self.source_schema, *(f for x in self.lookups.values() for f in x.fields)])
+        expressions = []
+        for name, sql in self.derive.items():
+            expressions.append(derived(name, sql, rows))
+            rows = rows.with_columns(expressions[-1])
+        return expressions
 
 
-def _expression(name: str, sql: str, known: list[str]) -> pl.Expr:
-    try:
-        expression = pl.sql_expr(sql).alias(name)
-        unknown = sorted(set(expression.meta.root_names()) - set(known))
-        if not unknown:
-            pl.DataFrame(schema=dict.fromkeys(known, pl.Null)).lazy().select(expression)
-            return expression
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        raise ValueError(f"derive.{name}: {sql!r}: {error}") from error
-    raise ValueError(
-        f"derive.{name}: {sql!r} names {', '.join(unknown)}; columns: {', '.join(known)}"
-    )
+def _empty(fields: list[pa.Field]) -> pl.DataFrame:
+    return pl.DataFrame(schema={field.name: polars_type(field.type) for field in fields})

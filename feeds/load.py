@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -15,6 +17,28 @@ from isopach.feeds.sites import Sites, load_sites
 
 SHIPPED = Path(__file__).resolve().parent
 SCHEMA = SHIPPED / "feed.schema.json"
+SCHEMA_OF = Feed.model_json_schema()
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which `on`, `no` and `yes` are words, as in YAML 1.2, and a field stands once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                mark = node.value[number][0].start_mark
+                raise yaml.constructor.ConstructorError(None, None, f"{name!r} stands twice", mark)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if not tag.endswith(":bool")]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +72,7 @@ def find_feed(name: str) -> Path:
 
 
 def load_declaration(name: str) -> Declaration:
-    """Load a feed and its sites; raises DeclarationError with every fault found in either."""
+    """Load a feed and its sites; raises DeclarationError with every fault found."""
     path = find_feed(name)
     feed = load_feed(path)
     return Declaration(feed, load_sites(path.parent / feed.sites), path)
@@ -58,23 +82,32 @@ def load_feed(path: Path) -> Feed:
     """Load a feed declaration; raises DeclarationError."""
     try:
         text = path.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=_Loader)
+        data = yaml.load(text, Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
-        raise DeclarationError([Fault(str(path), None, "", str(error))]) from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else None
-        raise DeclarationError(
-            [Fault(str(path), line, "", f"not YAML: {error.problem}")]
-        ) from error
+        raise DeclarationError([Fault(str(path), None, "", _reason(error))]) from error
+    except yaml.YAMLError as error:
+        raise DeclarationError([_not_yaml(error, path)]) from error
     if not isinstance(data, dict):
         raise DeclarationError([Fault(str(path), 1, "", "a feed is a mapping, `feed: name` first")])
     try:
         return Feed.model_validate(data, context={"folder": path.parent})
     except ValidationError as error:
         raise DeclarationError(
-            _split(faults_of(error, str(path), lambda loc: _line(root, loc)), root)
+            _split(faults_of(error, str(path), lambda loc: _line(root, loc), SCHEMA_OF), root)
         ) from error
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
+def _not_yaml(error: yaml.YAMLError, path: Path) -> Fault:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+    known = isinstance(error, yaml.constructor.ConstructorError)
+    message = problem if known else f"not YAML: {problem}"
+    return Fault(str(path), mark.line + 1 if mark else None, "", message)
 
 
 def _split(faults: list[Fault], root: yaml.Node | None) -> list[Fault]:
@@ -109,4 +142,4 @@ def _line(node: yaml.Node | None, loc: tuple[str | int, ...]) -> int | None:
 
 def write_schema(path: Path = SCHEMA) -> None:
     """Write the JSON Schema of a feed declaration, for editors."""
-    path.write_text(json.dumps(Feed.model_json_schema(), indent=2) + "\n")
+    path.write_text(json.dumps(SCHEMA_OF, indent=2) + "\n")

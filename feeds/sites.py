@@ -11,7 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from isopach.feeds.days import day_bounds
 from isopach.feeds.errors import DeclarationError, Fault, faults_of
@@ -45,6 +52,12 @@ class Site(BaseModel):
     deadline: Annotated[time, BeforeValidator(_clock)]
     active_from: OptionalDate = None
     active_to: OptionalDate = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Site:
+        if self.active_from and self.active_to and self.active_to < self.active_from:
+            raise ValueError(f"active_to {self.active_to} is before active_from {self.active_from}")
+        return self
 
     def active(self, day: date) -> bool:
         """Tell whether the site sends on a business date (both ends inclusive)."""
@@ -84,22 +97,45 @@ def load_sites(path: Path) -> Sites:
     """Read a site registry (CSV); raises DeclarationError naming line, field and value."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, restkey="(more)"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise DeclarationError([Fault(str(path), None, "", str(error))]) from error
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            rows = [(reader.line_num, values) for values in reader if values]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        raise DeclarationError([Fault(str(path), None, "", reason)]) from error
+    if not rows:
+        raise DeclarationError([Fault(str(path), None, "", "no sites: the registry is empty")])
+    faults = list(_header_faults(header, str(path)))
+    if faults:
+        raise DeclarationError(faults)
     sites: dict[str, Site] = {}
-    faults: list[Fault] = []
-    for line, row in enumerate(rows, start=2):
+    for line, values in rows:
+        if len(values) != len(header):
+            text = f"{len(values)} values, and the header names {len(header)} fields"
+            faults.append(Fault(str(path), line, "", text))
+            continue
         try:
-            site = Site.model_validate(row)
+            site = Site.model_validate(dict(zip(header, values, strict=True)))
         except ValidationError as error:
             faults += faults_of(error, str(path), partial(_always, line))
             continue
         if site.site in sites:
             faults.append(Fault(str(path), line, "site", f"{site.site!r} is registered twice"))
         sites[site.site] = site
-    if not rows:
-        faults.append(Fault(str(path), None, "", "no sites: the registry is empty"))
     if faults:
         raise DeclarationError(faults)
     return Sites(sites)
+
+
+def _header_faults(header: list[str], path: str) -> Iterator[Fault]:
+    known = list(Site.model_fields)
+    for name in header:
+        if name not in known:
+            yield Fault(
+                path, 1, name, f"not a field that is known here; allowed: {', '.join(known)}"
+            )
+        elif header.count(name) > 1:
+            yield Fault(path, 1, name, "stands twice")
+    for name in known:
+        if Site.model_fields[name].is_required() and name not in header:
+            yield Fault(path, 1, name, "Field required")

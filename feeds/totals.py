@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
+
+from isopach.feeds.columns import COLUMN, TYPES, ColumnName
 
 Function = Literal["count", "sum", "min", "max", "mean"]
 FUNCTIONS: tuple[str, ...] = get_args(Function)
 
+MEASURES: dict[str, Any] = {
+    "type": "object",
+    "description": "name: function (of the column of that name) or {function: column}",
+    "minProperties": 1,
+    "additionalProperties": False,
+    "patternProperties": {
+        COLUMN: {
+            "anyOf": [
+                {"enum": list(FUNCTIONS)},
+                {
+                    "type": "object",
+                    "propertyNames": {"enum": list(FUNCTIONS)},
+                    "additionalProperties": {"type": "string"},
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
+            ]
+        }
+    },
+}
+
 
 class Measure(BaseModel):
-    """One measure: a function, and its column (none for `count`)."""
+    """One measure: a function, and its column; a `count` without one counts rows, not values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -26,22 +49,7 @@ class Total(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     by: tuple[str, ...]
-    measures: dict[str, Measure] = Field(
-        min_length=1,
-        json_schema_extra={
-            "description": "name: function (of the column of that name) or {function: column}",
-            "additionalProperties": {
-                "anyOf": [
-                    {"enum": list(FUNCTIONS)},
-                    {
-                        "type": "object",
-                        "propertyNames": {"enum": list(FUNCTIONS)},
-                        "maxProperties": 1,
-                    },
-                ]
-            },
-        },
-    )
+    measures: Annotated[dict[ColumnName, Measure], WithJsonSchema(MEASURES)] = Field(min_length=1)
 
     @field_validator("measures", mode="before")
     @classmethod
@@ -56,20 +64,46 @@ class Total(BaseModel):
 
     def problems(self, name: str, payload: pa.Schema) -> list[str]:
         """Return what cannot be computed over a payload of this schema."""
-        found = []
+        where, columns = f"totals.{name}", ", ".join(payload.names)
+        unknown = [
+            f"{where}.by: {column!r} is not a column; columns: {columns}"
+            for column in self.by
+            if column not in payload.names
+        ]
         for measure_name, measure in self.measures.items():
-            kind = payload.field(measure.column).type if measure.column else None
-            number = kind is None or (
-                pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
-            )
-            if measure.function in ("sum", "mean") and not number:
-                found.append(
-                    f"totals.{name}.measures.{measure_name}: {measure.function} needs a number, "
-                    f"and {measure.column!r} is a {kind}"
-                )
-        stored = [*self.by, *(field for m in self.measures for field in (m,))]
+            field = f"{where}.measures.{measure_name}"
+            if measure.column is not None and measure.column not in payload.names:
+                unknown.append(f"{field}: {measure.column!r} is not a column; columns: {columns}")
+            elif measure.function in ("sum", "mean"):
+                kind = payload.field(measure.column).type
+                if not _is_number(kind):
+                    unknown.append(
+                        f"{field}: {measure.function} needs a number, "
+                        f"and {measure.column!r} is a {_word(kind)}"
+                    )
+        groups = [column for column in self.by if column in payload.names]
+        stored = ["site", "business_date", *groups, *self._stored()]
         twice = sorted({column for column in stored if stored.count(column) > 1})
-        return found + [f"totals.{name}: {column!r} is both group and measure" for column in twice]
+        return unknown + [
+            f"{where}: {column!r} would stand twice in its table, beside site, business_date, "
+            "groups and measures (a mean is kept as NAME_sum and NAME_count)"
+            for column in twice
+        ]
+
+    def _stored(self) -> list[str]:
+        return [
+            f"{name}{suffix}"
+            for name, measure in self.measures.items()
+            for suffix in (("_sum", "_count") if measure.function == "mean" else ("",))
+        ]
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+
+
+def _word(kind: pa.DataType) -> str:
+    return next((word for word, known in TYPES.items() if known == kind), str(kind))
 
 
 def _measure(name: str, given: Any) -> Any:
@@ -79,6 +113,5 @@ def _measure(name: str, given: Any) -> Any:
         function, column = next(iter(given.items()))
     else:
         function, column = given, name
-    if function not in FUNCTIONS:
-        raise ValueError(f"{name}: {function!r} is not a measure; allowed: {', '.join(FUNCTIONS)}")
-    return Measure(function=function, column=None if function == "count" else column)
+    counts_rows = function == "count" and function is given
+    return {"function": function, "column": None if counts_rows else column}

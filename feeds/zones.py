@@ -12,8 +12,8 @@ from pydantic import AfterValidator
 
 @lru_cache(maxsize=1)
 def zones() -> frozenset[str]:
-    """Return the names of all IANA time zones known here."""
-    return frozenset(available_timezones())
+    """Return the names of all IANA time zones known here, but for those that name no place."""
+    return frozenset(available_timezones() - {"Factory", "localtime"})
 
 
 def known_zone(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -102,7 +103,10 @@ def find_deliveries(
 
 
 def newest(folder: Place, feed: str, day: date, landing: Place) -> Delivery | None:
-    """Return the newest delivery in a site's folder; None if no manifest is there yet."""
+    """Return the newest delivery in a site's folder; None if no manifest is there yet.
+
+    Hidden folders are none: under such a name a site may write what it then renames.
+    """
     site = folder.path.rsplit("/", 1)[-1]
     if not re.fullmatch(IDENTIFIER, site):
         return Delivery(site, "", problem=f"folder name {site!r} is not a site id")
@@ -110,7 +114,9 @@ def newest(folder: Place, feed: str, day: date, landing: Place) -> Delivery | No
     try:
         for entry in folder.entries():
             place = folder / entry.base_name
-            if entry.type == pafs.FileType.Directory and (place / MANIFEST).exists():
+            if entry.type != pafs.FileType.Directory or entry.base_name.startswith("."):
+                continue
+            if (place / MANIFEST).exists():
                 candidates.append((read_manifest(place, site, day), place))
         if not candidates:
             return None
@@ -126,11 +132,13 @@ def read_manifest(place: Place, site: str, day: date) -> Manifest:
     """Read a delivery's manifest and check it against where it lies."""
     where = f"{PurePosixPath(place.path).name}/{MANIFEST}"
     try:
-        manifest = Manifest.model_validate_json((place / MANIFEST).read_bytes())
+        manifest = Manifest.model_validate(json.loads((place / MANIFEST).read_bytes()))
     except ValidationError as error:
         raise InvalidDeliveryError(
             "; ".join(map(str, faults_of(error, where, lambda _: None)))
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidDeliveryError(f"{where}: not JSON: {error}") from error
     expected = {"site": site, "business_date": day, "delivery": PurePosixPath(place.path).name}
     for field, value in expected.items():
         if getattr(manifest, field) != value:
@@ -145,8 +153,10 @@ def _files(
     seen: set[str] = set()
     for number, file in enumerate(manifest.files):
         where = f"{manifest.delivery}/{MANIFEST}: files.{number}.name: {file.name!r}"
-        if not re.fullmatch(r"[^/\\\x00-\x1f]+", file.name) or file.name.startswith("."):
+        if not re.fullmatch(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*", file.name):
             raise InvalidDeliveryError(f"{where} must name a file in the delivery's own folder")
+        if file.name == MANIFEST:
+            raise InvalidDeliveryError(f"{where} is the manifest itself, not a data file")
         if file.name in seen:
             raise InvalidDeliveryError(f"{where} is listed twice")
         seen.add(file.name)

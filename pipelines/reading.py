@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
 import io
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
+from math import isinf
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -21,11 +26,14 @@ from isopach.pipelines.pieces import Piece
 from isopach.pipelines.progress import ROWS
 from isopach.transforms.batches import BATCH_ROWS, repeated, with_column
 from isopach.transforms.counts import Tally, Window
-from isopach.transforms.prepare import Arrival
+from isopach.transforms.prepare import META, Arrival
 from isopach.transforms.quarantine import UNREADABLE, quarantined
 
 BLOCK_BYTES = 1 << 23
 NOT_JSON, RAGGED = "not_json", "wrong_number_of_fields"
+LONG = "|".join(rf"\d{{{whole}}}\.\d{{{16 - whole},}}" for whole in range(1, 16))
+INEXACT = rf'":\s*-?(?:{LONG}|\d{{16,}}(?:\.\d|[eE]))|\\u[dD][89a-fA-F]'
+"""Numbers of more digits than a float holds, and halves of surrogate pairs."""
 
 
 class UnreadableError(Exception):
@@ -103,7 +111,7 @@ def read(piece: Piece, feed: Feed, landing: Place) -> Iterator[pa.RecordBatch]:
                 position += batch.num_rows
             yield batch
         _check_unchanged(piece, place)
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError, csv.Error) as error:
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 
 
@@ -115,11 +123,29 @@ def _check_unchanged(piece: Piece, place: Place) -> None:
 
 def _parquet(piece: Piece, feed: Feed, place: Place) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(place.path, filesystem=place.filesystem) as file:
-        yield from file.iter_batches(BATCH_ROWS, row_groups=piece.row_groups)
+        names = _own_names(file.schema_arrow.names, feed)
+        for batch in file.iter_batches(BATCH_ROWS, row_groups=piece.row_groups):
+            yield batch.rename_columns(names)
+
+
+def _own_names(names: Sequence[str], feed: Feed) -> list[str]:
+    """Return a file's column names, numbered where another or one of ours is already so named."""
+    seen = Counter(META)
+    own = []
+    for name in names:
+        seen[name] += 1
+        if seen[name] > 1 and name in feed.columns:
+            raise UnreadableError(f"column {name!r} stands in it more than once")
+        own.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return own
 
 
 def _csv(piece: Piece, feed: Feed, place: Place) -> Iterator[pa.RecordBatch]:
     """Read a CSV file as text; a line with too many or few fields is a row with an error."""
+    header = _header(piece, place)
+    if not header:
+        return
+    names = _own_names(header, feed)
     ragged: dict[int, str] = {}  # by position
 
     def keep(row: pacsv.InvalidRow) -> str:
@@ -128,7 +154,7 @@ def _csv(piece: Piece, feed: Feed, place: Place) -> Iterator[pa.RecordBatch]:
 
     with (
         _open(piece, place) as stream,
-        pacsv.open_csv(stream, *_csv_options(_header(piece, place), keep)) as reader,
+        pacsv.open_csv(stream, *_csv_options(header, keep)) as reader,
     ):
         following = 0
         for batch in reader:
@@ -136,8 +162,7 @@ def _csv(piece: Piece, feed: Feed, place: Place) -> Iterator[pa.RecordBatch]:
             places = np.arange(following, following + rows + len(ragged))
             places = np.setdiff1d(places, list(ragged), assume_unique=True)[:rows]
             following = int(places[-1]) + 1 if rows else following
-            text = batch.cast(pa.schema([(name, pa.large_string()) for name in batch.schema.names]))
-            yield with_column(text, "_position", pa.array(places))
+            yield with_column(batch.rename_columns(names), "_position", pa.array(places))
         if ragged:
             yield _ragged(ragged)
 
@@ -156,10 +181,11 @@ def _csv_options(header: list[str], keep: Any) -> tuple[Any, Any, Any]:
 
 
 def _header(piece: Piece, place: Place) -> list[str]:
+    """Return a CSV file's column names; none if no row follows them."""
     with _open(piece, place) as stream:
-        first = io.BytesIO(stream.read(BLOCK_BYTES).partition(b"\n")[0] + b"\n")
-    names: list[str] = pacsv.open_csv(first).schema.names
-    return names
+        text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
+        names: list[str] = next(filter(None, csv.reader(text)), [])
+        return names if any(line.strip() for line in text) else []
 
 
 def _ragged(lines: dict[int, str]) -> pa.RecordBatch:
@@ -178,7 +204,7 @@ def _open(piece: Piece, place: Place) -> pa.NativeFile:
 def _json(piece: Piece, feed: Feed, place: Place) -> Iterator[pa.RecordBatch]:
     """Read JSON lines; a line that is not a JSON object is a row with an error."""
     with _open(piece, place) as stream:
-        rest = b""
+        rest = stream.read(len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
         while block := stream.read(BLOCK_BYTES):
             whole, newline, rest = (rest + block).rpartition(b"\n")
             if newline:
@@ -187,23 +213,69 @@ def _json(piece: Piece, feed: Feed, place: Place) -> Iterator[pa.RecordBatch]:
 
 
 def _lines(text: bytes, feed: Feed) -> Iterator[pa.RecordBatch]:
-    if text:
-        lines = pl.Series("_raw", text.decode().split("\n"), pl.String)
-        lines = lines.str.strip_chars_end("\r")
-        yield from decode_json(lines.filter(lines != ""), feed)
+    lines = pl.Series("_raw", text.decode().split("\n"), pl.String)
+    lines = lines.str.strip_chars_end("\r")
+    lines = lines.filter(lines != "")
+    if len(lines):
+        yield from decode_json(lines, feed)
 
 
 def decode_json(lines: pl.Series, feed: Feed) -> Iterator[pa.RecordBatch]:
-    """Yield the declared fields of JSON lines as text, with the line as `_raw`."""
+    """Yield the declared fields of JSON lines as text, with the line as `_raw`.
+
+    Numbers are not rounded, and what is nested in a field is JSON text; where Polars cannot do
+    that, or some line is not a JSON object, all are decoded one by one.
+    """
     fields = pl.Struct(dict.fromkeys(feed.columns, pl.String))
+    values = _decoded_at_once(lines, fields)
+    if values is None:
+        values = pl.Series([decoded(line, feed.columns) for line in lines], dtype=fields)
+    error = pl.select(pl.when(values.is_null()).then(pl.lit(NOT_JSON)).alias("_error"))
+    rows = values.struct.unnest().with_columns(error.to_series(), lines.alias("_raw"))
+    yield from rows.to_arrow().combine_chunks().to_batches()
+
+
+def _decoded_at_once(lines: pl.Series, fields: pl.Struct) -> pl.Series | None:
+    if lines.str.contains(INEXACT).any():
+        return None
     try:
         values = lines.str.json_decode(fields)
-        error = pl.Series("_error", [None] * len(lines), pl.String)
-    except pl.exceptions.ComputeError:  # some line is not JSON: find which
-        good = lines.str.json_path_match("$").str.starts_with("{").fill_null(False)
-        decoded = lines.filter(good).str.json_decode(fields)
-        where = pl.select(pl.when(good).then(good.cum_sum().cast(pl.UInt32) - 1)).to_series()
-        values = decoded.gather(where)
-        error = pl.select(pl.when(~good).then(pl.lit(NOT_JSON)).alias("_error")).to_series()
-    rows = values.struct.unnest().with_columns(error, lines.alias("_raw"))
-    yield from rows.to_arrow().combine_chunks().to_batches()
+    except pl.exceptions.ComputeError:
+        return None
+    return values if len(values) == len(lines) else None  # Polars joins lines before it parses
+
+
+def decoded(line: str, fields: Iterable[str]) -> dict[str, str | None] | None:
+    """Return fields of a JSON object as text; None if the line is anything else."""
+    try:
+        found = json.loads(
+            line, parse_float=_number, parse_constant=_number, object_pairs_hook=_first_of_each
+        )
+        values = {name: _text(found.get(name)) for name in fields}
+        "".join(filter(None, values.values())).encode()  # half a surrogate pair cannot be
+    except (ValueError, ArithmeticError, RecursionError, AttributeError):
+        return None
+    return values
+
+
+def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    first: dict[str, Any] = {}
+    for name, value in pairs:
+        first.setdefault(name, value)
+    return first
+
+
+def _number(text: str) -> Decimal:
+    value = Decimal(text)
+    if isinf(float(value)) or value.is_nan() or value.adjusted() < -400:
+        raise ValueError(f"{text}: no number that a column can hold")
+    return value
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, Decimal):
+        text = f"{value:f}"
+        return text.rstrip("0").rstrip(".") if "." in text else text
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=float)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import ceil
 
 from isopach.pipelines.nightly import Wave
 from isopach.pipelines.pieces import Piece
 from isopach.transforms.salt import SaltingPlan
+from isopach.transforms.threads import threads
 
-PROCESS_BYTES = 600 << 20
+PROCESS_BYTES = 450 << 20
 """What the process takes before it reads a row."""
-COPIES = 5
-"""How often a row is in memory at once at the peak: as read, shuffled, gathered and written."""
+SHUFFLED_COPIES = 1.6
+"""How often a wave's rows are in memory, packed: what the embedded runner keeps to group them."""
+STAGED_COPIES = 4.5
+"""How often a group's rows are in memory while staged: unpacked, joined, filtered, written."""
 
 
 def plan_waves(plan: SaltingPlan, pieces: Sequence[Piece], memory: int | None) -> list[Wave]:
@@ -21,16 +25,29 @@ def plan_waves(plan: SaltingPlan, pieces: Sequence[Piece], memory: int | None) -
     A group is never split: the smallest budget that works holds the largest group.
     """
     weight = _group_bytes(plan, pieces)
-    budget = max(memory - PROCESS_BYTES, 0) / COPIES if memory else float("inf")
-    batches: list[list[int]] = [[]]
+    budget = _budget(memory, max(weight, default=0)) if memory else float("inf")
+    return _waves(plan, pieces, _even(weight, budget))
+
+
+def _even(weight: list[int], budget: float) -> list[list[int]]:
+    """Cut the groups into as few runs as the budget allows, of about the same bytes."""
+    total = sum(weight)
+    share = total / ceil(total / budget) if 0 < budget < total else max(budget, 0)
+    runs: list[list[int]] = [[]]
     filled = 0
     for group, size in enumerate(weight):
-        if batches[-1] and filled + size > budget:
-            batches.append([])
+        if (runs[-1] and filled + size > budget) or filled >= share:
+            runs.append([])
             filled = 0
-        batches[-1].append(group)
+        runs[-1].append(group)
         filled += size
-    return _waves(plan, pieces, batches)
+    return runs
+
+
+def _budget(memory: int, largest: int) -> float:
+    """Return the bytes of rows that a wave may have, as many groups being staged as threads."""
+    staged = (threads() + 1) * STAGED_COPIES * largest
+    return max(memory - PROCESS_BYTES - staged, 0) / SHUFFLED_COPIES
 
 
 def _group_bytes(plan: SaltingPlan, pieces: Sequence[Piece]) -> list[int]:

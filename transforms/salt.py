@@ -98,13 +98,21 @@ def salted(
         if first in groups:
             yield first, batch
         return
-    order = np.argsort(of_row, kind="stable")
+    order = _order(of_row)
     ordered = batch.take(pa.array(order))
     found, starts = np.unique(of_row[order], return_index=True)
     ends = [*starts[1:], len(order)]
     for group, start, end in zip(found.tolist(), starts.tolist(), ends, strict=True):
         if group in groups:
             yield group, ordered.slice(start, end - start)
+
+
+def _order(groups: np.ndarray) -> np.ndarray:
+    """Return a stable order by group; by radix, in linear time, where 16 bits tell them apart."""
+    relative = groups - groups.min()
+    return np.argsort(
+        relative.astype(np.uint16) if relative.max() < 1 << 16 else relative, kind="stable"
+    )
 
 
 def group_of(batch: pa.RecordBatch, plan: SaltingPlan) -> np.ndarray:

@@ -63,6 +63,7 @@ def local_dates(instants: NDArray[np.int64], zone: str) -> NDArray[np.int32]:
     if len(near) > 32:  # outliers: only the days that occur, and their neighbours
         seen = np.unique(instants // DAY)
         near = np.unique(np.concatenate([seen - 1, seen, seen + 1, seen + 2]))
+    near = near[(near >= day_number(date.min)) & (near <= day_number(date.max))]
     starts = np.array([day_start(calendar(int(day)), zone) for day in near])
     found: NDArray[np.int32] = near[np.searchsorted(starts, instants, "right") - 1].astype(np.int32)
     return found

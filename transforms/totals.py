@@ -94,6 +94,8 @@ def _of_rows(name: str, measure: Measure, feed: Feed) -> list[pl.Expr]:
     if measure.column is None:
         return [rows.alias(name)]
     column = pl.col(measure.column)
+    if measure.function == "count":
+        return [column.count().cast(pl.Int64).alias(name)]
     if measure.function in ("min", "max"):
         return [getattr(column, measure.function)().alias(name)]
     summed = column.cast(_wide(feed.payload.field(measure.column).type)).sum()

@@ -1,0 +1,1 @@
+"""One night consolidated by other means: each module is a whole program, as written by hand."""

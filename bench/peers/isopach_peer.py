@@ -1,0 +1,19 @@
+"""The night by Isopach: this process becomes its command line, as a user types it."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from bench.peers.task import Task, parse
+
+
+def command(task: Task) -> list[str]:
+    """Return the command that consolidates the night into the lake at `out`."""
+    options = {"--landing": task.landing, "--date": task.day, "--lake": task.out}
+    flags = [str(word) for option in options.items() for word in option]
+    return [sys.executable, "-m", "isopach.jobs.cli", "nightly", "sales", *flags, "--json"]
+
+
+if __name__ == "__main__":
+    os.execv(sys.executable, command(parse()))

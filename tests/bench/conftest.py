@@ -1,0 +1,8 @@
+"""Lets these tests import `bench`, which is not part of the installed package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
