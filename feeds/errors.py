@@ -11,6 +11,7 @@ from pydantic import ValidationError
 Path = tuple[str | int, ...]
 
 PLAIN = {
+    "missing": "must be given",
     "tuple_type": "must be a list, as in [a, b]",
     "dict_type": "must be a mapping, as in {name: value}",
     "model_type": "must be a mapping, as in {name: value}",

@@ -138,4 +138,4 @@ def _header_faults(header: list[str], path: str) -> Iterator[Fault]:
             yield Fault(path, 1, name, "stands twice")
     for name in known:
         if Site.model_fields[name].is_required() and name not in header:
-            yield Fault(path, 1, name, "Field required")
+            yield Fault(path, 1, name, "must be given")

@@ -16,6 +16,7 @@ from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
 from isopach.jobs.audits import audit
 from isopach.jobs.endings import abandon, finish, finish_killed
+from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.progress import Progress
 from isopach.lake import tables
 from isopach.lake.commits import create_or_open, scan
@@ -166,6 +167,8 @@ def _stage(
         rows[piece.site] = rows.get(piece.site, 0) + piece.rows
     plan = plan_salts(rows, feed.salting.target_rows)
     embedded = options.runner in EMBEDDED
+    if embedded:
+        reuse_freed_memory()
     waves = plan_waves(plan, pieces, options.memory if embedded else None) if pieces else []
     expected = sum(piece.rows for wave in waves for piece in wave.pieces)
     with show.phase("Stage", phases, rows=expected):

@@ -65,15 +65,15 @@ class ReadPieces(beam.PTransform):  # type: ignore[misc]
 
 
 def _tagged(piece: Piece, feed: Feed, landing: Place) -> Iterator[Any]:
-    size = piece.bytes
+    window = (piece.site, piece.day)
+    yield beam.pvalue.TaggedOutput("tallies", (window, Tally(bytes=piece.bytes)))
     try:
         for batch in read(piece, feed, landing):
             ROWS.add(batch.num_rows)
-            yield Arrival(piece.site, piece.day, batch, size)
-            size = 0
+            yield Arrival(piece.site, piece.day, batch)
     except UnreadableError as error:
         yield beam.pvalue.TaggedOutput("quarantined", unreadable(piece, error))
-        yield beam.pvalue.TaggedOutput("tallies", ((piece.site, piece.day), Tally(unreadable=1)))
+        yield beam.pvalue.TaggedOutput("tallies", (window, Tally(unreadable=1)))
 
 
 def unreadable(piece: Piece, error: Exception) -> pa.RecordBatch:

@@ -36,7 +36,7 @@ def _even(weight: list[int], budget: float) -> list[list[int]]:
     runs: list[list[int]] = [[]]
     filled = 0
     for group, size in enumerate(weight):
-        if (runs[-1] and filled + size > budget) or filled >= share:
+        if runs[-1] and (filled + size > budget or filled >= share):
             runs.append([])
             filled = 0
         runs[-1].append(group)

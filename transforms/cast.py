@@ -27,7 +27,7 @@ ISO = (
 """Date, hour, minute, second, microseconds; `Z`, or an offset's sign, hours and minutes."""
 MILLIS = r"^-?\d{13}$"  # from 2001 to 2286; shorter ones could be dates written as a number
 WHOLE = r"^([+-]?\d+)(?:\.0*)?$"
-SHORT_FLOAT = r"^[+-]?(?:\d\.?){1,15}[eE][+-]?\d{1,3}$"  # 15 digits survive a float64
+SHORT_FLOAT = r"^[+-]?(?:\d\.?){1,15}[eE][+-]?\d{1,2}$"  # 15 digits survive a float64
 
 
 class Cast(NamedTuple):

@@ -159,7 +159,7 @@ def test_loaded_feed_cannot_be_changed(tmp_path: Path) -> None:
                 f"allowed: {TYPES}"
             ],
         ),
-        ("{type: int32}", "{}", ["till.yaml:8: columns.count.type: Field required"]),
+        ("{type: int32}", "{}", ["till.yaml:8: columns.count.type: must be given"]),
         (
             "{type: int32}",
             "",
@@ -219,8 +219,8 @@ def test_loaded_feed_cannot_be_changed(tmp_path: Path) -> None:
                 "String should match pattern '^[a-z][a-z0-9_]{0,62}$'"
             ],
         ),
-        ("feed: till\n", "", ["till.yaml:1: feed: Field required"]),
-        ("event_time: at\n", "", ["till.yaml:1: event_time: Field required"]),
+        ("feed: till\n", "", ["till.yaml:1: feed: must be given"]),
+        ("event_time: at\n", "", ["till.yaml:1: event_time: must be given"]),
         (
             "event_time: at",
             "event_time: sku",

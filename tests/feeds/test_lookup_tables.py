@@ -104,7 +104,7 @@ def test_types_are_brought_to_those_that_are_stored(tmp_path: Path) -> None:
 def test_bad_lookup_is_explained(folder: Path, fields: dict[str, Any], expected: str) -> None:
     (found,) = faults(write(folder, changed(AT, lookup(**fields))))
     line, message = found.split(": ", 1)
-    assert message == expected.replace("FOLDER", str(folder))
+    assert message.startswith(expected.replace("FOLDER", str(folder)))
     assert line == "till.yaml:14"
 
 

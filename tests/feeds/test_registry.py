@@ -126,7 +126,7 @@ def test_every_bad_site_is_reported(tmp_path: Path) -> None:
         ),
         (
             "site,name,region\nA,a,North\nB,b,South\n",
-            ["sites.csv:1: time_zone: Field required", "sites.csv:1: deadline: Field required"],
+            ["sites.csv:1: time_zone: must be given", "sites.csv:1: deadline: must be given"],
         ),
         (
             "site,name,time_zone,deadline,name\nA,a,UTC,02:00,b\n",

@@ -1,8 +1,14 @@
+"""Lets these tests import what they share, and gives each an empty landing zone and lake."""
+
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
 from small_night import SmallNight, declare
 
 

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from isopach.feeds.flights import UNLISTED_ZONE, load_flights, write_landing
+from isopach.feeds.load import load_declaration
+from isopach.jobs.cli import app
+from isopach.jobs.nightly import feed_tables
+from isopach.lake.commits import scan
+from isopach.lake.places import Place
+
+WHERE = ["_source", "_position"]
+
+
+def isopach(*arguments: str) -> tuple[int, Any]:
+    """Run a command with `--json`; return its exit code and what it printed."""
+    result = CliRunner().invoke(app, [*arguments, "--json"])
+    return result.exit_code, json.loads(result.stdout)
+
+
+@pytest.mark.slow
+def test_all_of_january_is_published_and_proved(tmp_path: Path) -> None:
+    landing, lake = tmp_path / "landing", tmp_path / "lake"
+    written = write_landing(landing, month="2013-01")
+    place = ["--landing", str(landing), "--lake", str(lake)]
+    code, month = isopach("nightly", "flights", *place, "--date", "2013-01-01..2013-01-31")
+    assert code == 3
+    assert len(month["nights"]) == 31
+    assert sum(night["read"] for night in month["nights"]) == written == 26_997
+    reasons = {held["reason"][:11] for night in month["nights"] for held in night["held"]}
+    assert reasons == {"site is not", "not deliver"}
+
+    code, proof = isopach("verify", "flights", "--lake", str(lake))
+    assert (code, proof["findings"]) == (0, [])
+
+    to = feed_tables(load_declaration("flights"))
+    records = scan(Place.of(lake), to.records).collect()
+    aside = scan(Place.of(lake), to.quarantine).collect()
+    assert proof["records"] == records.height
+    both = pl.concat([records.select(WHERE), aside.select(WHERE)])
+    assert both.height == both.unique().height == written
+    files = pl.scan_parquet(landing / "flights/*/*/d1/*.parquet", include_file_paths="file")
+    sent = files.collect().with_columns(
+        _source=pl.col("file").str.strip_prefix(f"{landing}/flights/"),
+        _position=pl.int_range(pl.len()).over("file"),
+    )
+    assert sent.join(both, on=WHERE, how="anti").is_empty()
+
+    flights = load_flights().filter(pl.col("business_date").dt.strftime("%Y-%m") == "2013-01")
+    unlisted = flights["zone"].eq(UNLISTED_ZONE) & ~flights["dest"].is_in(records["dest"].unique())
+    cancelled = flights["departed_at"].is_null()
+    assert records.height == (~unlisted & ~cancelled).sum()
+    assert dict(aside.group_by("reason").len().iter_rows()) == {
+        "missing": cancelled.sum(),
+        "unknown_site": (unlisted & ~cancelled).sum(),
+    }
+    good = flights.filter(~unlisted & ~cancelled)
+    columns = ["flight_id", "dest", "business_date", "departed_at", "dep_delay", "distance"]
+    assert records.select(columns).sort(columns).equals(good.select(columns).sort(columns))
