@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from isopach.feeds.load import Declaration
     from isopach.lake.places import Place
 
-DONE, FAILED, BAD_USAGE, HELD = 0, 1, 2, 3
+DONE, FAILED, BAD_USAGE, HELD, STOPPED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     name="isopach",
@@ -44,12 +44,13 @@ def main() -> None:
     """Run the command line; every expected failure ends in one message and its exit code."""
     try:
         app()
-    except KeyboardInterrupt:
-        err.print(
-            "stopped; nothing half done is visible, and the same command starts over",
-            style="yellow",
-        )
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == STOPPED:
+            err.print(
+                "stopped; nothing half done is visible, and the same command starts over",
+                style="yellow",
+            )
+        raise
 
 
 @app.callback()
@@ -104,6 +105,7 @@ def nightly(
                 name,
                 f"is not registered in {declaration.path.parent / declaration.feed.sites}",
             )
+    _check_runner(runner)
     from isopach.jobs import show
     from isopach.jobs.nightly import Options, run_night
     from isopach.jobs.progress import Progress
@@ -216,6 +218,9 @@ class _explained:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        origin = _origin(error)
+        if isinstance(origin, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
         from isopach.lake.commits import CommitRefusedError, SchemaChangeError
         from isopach.lake.places import PlaceError
 
@@ -225,7 +230,7 @@ class _explained:
             code = FAILED
         else:
             return
-        err.print(f"{_message(error)}", style="red", markup=False, highlight=False)
+        err.print(_message(error, origin), style="red", markup=False, highlight=False)
         raise typer.Exit(code) from None
 
 
@@ -234,13 +239,18 @@ def _from_worker(error: BaseException | None) -> bool:
     return error is not None and "[while running" in str(error)
 
 
-def _message(error: BaseException | None) -> str:
+def _origin(error: BaseException | None) -> BaseException | None:
+    """Return what was first raised, where Beam passed on an error from a worker."""
+    while _from_worker(error) and error is not None and error.__context__ is not None:
+        error = error.__context__
+    return error
+
+
+def _message(error: BaseException | None, origin: BaseException | None) -> str:
     import errno
 
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return (
-            f"no space left while writing: {error}; nothing was published, free some and run again"
-        )
+    if isinstance(origin, OSError) and origin.errno == errno.ENOSPC:
+        return f"no space left: {error}; nothing was published, free some and run again"
     return f"{error}"
 
 
@@ -251,7 +261,11 @@ def _place(address: str) -> Place:
 
 
 def _day(text: str | None) -> date | None:
-    return None if text is None else _days(text)[0]
+    if text is None:
+        return None
+    if ".." in text:
+        _usage("--date", text, "is not one date; write YYYY-MM-DD")
+    return _days(text)[0]
 
 
 def _days(text: str) -> list[date]:
@@ -271,9 +285,18 @@ def _bytes(text: str) -> int:
     import re
 
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", text, re.IGNORECASE)
-    if not match:
+    if not match or not float(match[1]):
         _usage("--memory", text, "is not an amount of memory; write 2GB or 800MB")
     return int(float(match[1]) * (1 << {"M": 20, "G": 30}[match[2].upper()]))
+
+
+def _check_runner(name: str) -> None:
+    from apache_beam.runners.runner import create_runner
+
+    try:
+        create_runner(name)
+    except (ValueError, ImportError) as error:
+        _usage("--runner", name, f"cannot be used: {error}")
 
 
 def _usage(option: str, value: str, problem: str) -> NoReturn:

@@ -62,6 +62,7 @@ class Summary:
     duplicate: int
     held: list[dict[str, str]]
     awaited: list[str]
+    extra: list[dict[str, str | int]]
     waves: int
     seconds: float
     phases: dict[str, float] = field(default_factory=dict)
@@ -144,6 +145,11 @@ def run_night(
         **totals,
         held=held,
         awaited=awaited,
+        extra=[
+            {"site": site, "column": column, "rows": rows}
+            for (site, _), columns in sorted(staged.extra.items())
+            for column, rows in columns.items()
+        ],
         waves=waves,
         seconds=round(perf_counter() - started, 3),
         phases=phases,

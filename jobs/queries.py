@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Container, Sequence
 from datetime import date
 
 import polars as pl
@@ -55,13 +56,24 @@ def quarantined_rows(
 ) -> pl.DataFrame:
     """Return rows that were set aside, sensitive columns masked."""
     rows = _aside(lake, feed.feed, day, sites, reason).head(limit).collect()
-    raw = pl.col("raw")
-    for name, column in feed.columns.items():
-        if column.sensitive:
-            raw = raw.str.replace(
-                rf'("{name}"\s*:\s*)("(?:[^"\\]|\\.)*"|[^,}}\s]+)', f'${{1}}"{MASK}"'
-            )
-    return rows.with_columns(raw)
+    sensitive = {name for name, column in feed.columns.items() if column.sensitive}
+    if not sensitive:
+        return rows
+    raw = pl.Series("raw", [masked(text, sensitive) for text in rows["raw"]], pl.String)
+    key = pl.lit(MASK) if sensitive.intersection(feed.key) else pl.col("key")
+    return rows.with_columns(raw, key.alias("key"))
+
+
+def masked(raw: str, sensitive: Container[str]) -> str:
+    """Return a raw row with its sensitive columns masked; all of it if they cannot be told."""
+    try:
+        row = json.loads(raw)
+    except ValueError:
+        return MASK
+    if not isinstance(row, dict):
+        return MASK
+    shown = {name: MASK if name in sensitive else value for name, value in row.items()}
+    return json.dumps(shown, ensure_ascii=False)
 
 
 def _aside(

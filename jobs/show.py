@@ -50,6 +50,11 @@ def night(console: Console, summary: Summary) -> None:
             markup=False,
             highlight=False,
         )
+    for extra in summary.extra:
+        text = "  undeclared column {column!r} of {site}: {rows:,} rows have a value".format(
+            **extra
+        )
+        console.print(text, markup=False, highlight=False)
     if summary.awaited:
         console.print(f"  not due yet: {', '.join(summary.awaited)}", markup=False)
 

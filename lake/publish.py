@@ -145,7 +145,8 @@ def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) ->
     names = ["read", "accepted", "rejected", "late", "duplicate", "bytes"]
     rows = []
     for verdict in verdicts:
-        tally = staged.counts.get((verdict.site, verdict.day), {})
+        window = (verdict.site, verdict.day)
+        tally = staged.counts.get(window, {})
         rows.append(
             {
                 "run": run,
@@ -158,6 +159,7 @@ def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) ->
                 "checksum": checksum_text(tally.get("checksum_a", 0), tally.get("checksum_b", 0)),
                 "delivery": verdict.delivery,
                 "reason": verdict.held,
+                "extra": json.dumps(extra) if (extra := staged.extra.get(window)) else None,
             }
         )
     return pl.DataFrame(rows, schema=_schema(tables.COUNTS))

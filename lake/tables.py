@@ -109,6 +109,7 @@ COUNTS = _table(
         "checksum": pa.large_string(),
         "delivery": pa.large_string(),
         "reason": pa.large_string(),
+        "extra": pa.large_string(),  # JSON: undeclared columns, and how many rows have a value
     },
     ("business_date",),
 )

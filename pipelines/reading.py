@@ -8,6 +8,7 @@ import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isinf
@@ -34,6 +35,9 @@ NOT_JSON, RAGGED = "not_json", "wrong_number_of_fields"
 LONG = "|".join(rf"\d{{{whole}}}\.\d{{{16 - whole},}}" for whole in range(1, 16))
 INEXACT = rf'":\s*-?(?:{LONG}|\d{{16,}}(?:\.\d|[eE]))|\\u[dD][89a-fA-F]'
 """Numbers of more digits than a float holds, and halves of surrogate pairs."""
+PROBED_LINES = 1000
+FIELD = r'"(?:[^"\\]|\\.)*"\s*:'
+"""A field's name, at any depth: one that is nested only is null when it is looked for on top."""
 
 
 class UnreadableError(Exception):
@@ -226,13 +230,29 @@ def decode_json(lines: pl.Series, feed: Feed) -> Iterator[pa.RecordBatch]:
     Numbers are not rounded, and what is nested in a field is JSON text; where Polars cannot do
     that, or some line is not a JSON object, all are decoded one by one.
     """
-    fields = pl.Struct(dict.fromkeys(feed.columns, pl.String))
+    names = list(dict.fromkeys([*feed.columns, *_own_names(_other_fields(lines, feed), feed)]))
+    fields = pl.Struct(dict.fromkeys(names, pl.String))
     values = _decoded_at_once(lines, fields)
     if values is None:
-        values = pl.Series([decoded(line, feed.columns) for line in lines], dtype=fields)
+        values = pl.Series([decoded(line, names) for line in lines], dtype=fields)
     error = pl.select(pl.when(values.is_null()).then(pl.lit(NOT_JSON)).alias("_error"))
     rows = values.struct.unnest().with_columns(error.to_series(), lines.alias("_raw"))
     yield from rows.to_arrow().combine_chunks().to_batches()
+
+
+def _other_fields(lines: pl.Series, feed: Feed) -> list[str]:
+    """Return fields that the feed does not declare.
+
+    Where they are only counted, the first lines of a block tell; where they are a reason to
+    reject, all do.
+    """
+    some = lines if feed.extra_columns == "reject" else lines.head(PROBED_LINES)
+    written = some.str.extract_all(FIELD).explode().drop_nulls().unique()
+    found: set[str] = set()
+    for name in written.str.strip_suffix(":").str.strip_chars_end().unique():
+        with suppress(ValueError):  # no field, but text that looks like one
+            found.add(json.loads(name))
+    return sorted(found - set(feed.columns))
 
 
 def _decoded_at_once(lines: pl.Series, fields: pl.Struct) -> pl.Series | None:

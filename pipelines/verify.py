@@ -53,7 +53,11 @@ def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
     on_day = pl.lit(True) if day is None else pl.col("business_date") == day
     ledger = scan(lake, tables.WINDOWS).filter(of_feed, on_day).collect().sort(WINDOW[::-1])
     counts = scan(lake, tables.COUNTS).filter(of_feed, on_day).collect()
-    findings = list(_unknown_windows(lake, to, ledger, on_day))
+    findings = [
+        *_unknown_windows(lake, to, ledger, on_day),
+        *_repeated("ledger", ledger, WINDOW, "stands in the ledger more than once"),
+        *_repeated("counts", counts, [*WINDOW, "run"], "is counted more than once by a run"),
+    ]
     records = quarantined = 0
     for chunk in _chunks(ledger):
         rows = _rows_of(lake, to.records, chunk)
@@ -97,6 +101,13 @@ def _unknown_windows(
     stored = scan(lake, to.records).filter(on_day).group_by(WINDOW).len().collect()
     for site, day, rows in stored.join(ledger, on=WINDOW, how="anti").iter_rows():
         yield Finding("ledger", site, day, f"{rows:,} records of a window the ledger does not know")
+
+
+def _repeated(
+    check: str, rows: pl.DataFrame, key: Sequence[str], message: str
+) -> Iterator[Finding]:
+    twice = rows.filter(rows.select(key).is_duplicated()).select(WINDOW).unique()
+    yield from (Finding(check, site, day, message) for site, day in twice.rows())
 
 
 def _conservation(
@@ -189,7 +200,7 @@ def _positions(settled: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -
     for site, day, source, count, distinct, last in odd.iter_rows():
         text = f"{source}: {last + 1:,} positions, {distinct:,} of them stored in {count:,} rows"
         yield Finding("positions", site, day, text)
-    read = settled.join(
+    read = settled.drop_nulls("read").join(
         sources.group_by(WINDOW).agg(pl.col("rows").sum().alias("found")), on=WINDOW
     )
     for site, day, found, counted in read.select(*WINDOW, "found", "read").iter_rows():
@@ -213,6 +224,7 @@ def _totals(
             assert isinstance(merged, pl.DataFrame)
             fresh = merged.select(stored.columns).cast(stored.schema)
         group = [*WINDOW, *total.by]
+        yield from _repeated("totals", stored, group, f"totals_{name} has a group more than once")
         for site, day in _differing(stored, fresh, group):
             yield Finding("totals", site, day, f"totals_{name} is not the group-by of the records")
 

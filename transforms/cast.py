@@ -120,7 +120,9 @@ def _integers(given: pl.Series, target: pl.DataType) -> pl.Series:
         if result.null_count() == given.null_count():
             return result
         whole = given.str.extract(WHOLE).cast(target, strict=False)
-        return whole.zip_with(whole.is_not_null(), _integers(_short_floats(given), target))
+        short = _short_floats(given)
+        exact = _where(short.abs() < 2**53, short)
+        return whole.zip_with(whole.is_not_null(), _integers(exact, target))
     if given.dtype.is_integer():
         return result
     return _where(result.cast(given.dtype, strict=False) == given, result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -31,11 +32,17 @@ class Tally(NamedTuple):
     unreadable: int = 0  # files, not rows
     checksum_a: int = 0
     checksum_b: int = 0
+    extra: tuple[tuple[str, int], ...] = ()  # undeclared columns, and how many rows have a value
 
 
 def add_tallies(tallies: Iterable[Tally]) -> Tally:
     """Return the sum of tallies."""
-    return Tally(*(sum(column) % MODULUS for column in zip(Tally(), *tallies, strict=True)))
+    *counts, extras = zip(Tally(), *tallies, strict=True)
+    extra: Counter[str] = Counter()
+    for pairs in extras:
+        extra.update(dict(pairs))
+    sums = [sum(column) % MODULUS for column in counts]
+    return Tally._make([*sums, tuple(sorted(extra.items()))])
 
 
 @dataclass

@@ -129,7 +129,7 @@ def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Ou
     days = _own_dates(conformed, site, feed, sites)
     _mark_dates(days, arrival, feed, marks)
     stamped = _stamped(conformed, site, days, batch)
-    tally = Tally(read=batch.num_rows, bytes=arrival.bytes)
+    tally = Tally(read=batch.num_rows, bytes=arrival.bytes, extra=_extra(batch, feed))
     bad = marks.marked
     if bad is None:
         return Outcome(_keyed(extend(stamped, feed), feed), None, tally)
@@ -151,6 +151,14 @@ def _mark_errors(batch: pa.RecordBatch, marks: Marks) -> None:
 def extra_columns(batch: pa.RecordBatch, feed: Feed) -> list[str]:
     """Return a batch's columns that the feed does not declare."""
     return [n for n in batch.schema.names if n not in feed.columns and n not in META]
+
+
+def _extra(batch: pa.RecordBatch, feed: Feed) -> tuple[tuple[str, int], ...]:
+    """Return undeclared columns that have values, and in how many rows."""
+    filled = {
+        name: batch.num_rows - batch.column(name).null_count for name in extra_columns(batch, feed)
+    }
+    return tuple((name, rows) for name, rows in sorted(filled.items()) if rows)
 
 
 def _mark_extra_columns(batch: pa.RecordBatch, feed: Feed, marks: Marks) -> None:

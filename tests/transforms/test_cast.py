@@ -101,7 +101,7 @@ def test_times_are_no_numbers(column: pa.Array, kind: pa.DataType) -> None:
     assert values(cast(column, kind)) == ["failed"]
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data(), st.sampled_from(INTEGERS), st.sampled_from([INT32, INT64]))
 def test_integers_fit_or_fail(
     data: st.DataObject, given_as: pa.DataType, kind: pa.DataType
@@ -114,7 +114,7 @@ def test_integers_fit_or_fail(
     assert values(cast(pa.array(numbers, given_as), kind)) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.none(), max_size=20))
 def test_integers_are_floats_only_where_exact(numbers: list[int | None]) -> None:
     expected = [
@@ -124,7 +124,7 @@ def test_integers_are_floats_only_where_exact(numbers: list[int | None]) -> None
     assert values(cast(pa.array(numbers, INT64), FLOAT)) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.data(),
     st.sampled_from(INTEGERS),
@@ -138,7 +138,7 @@ def test_integers_are_decimals_or_fail(
     assert values(cast(pa.array(numbers, given_as), kind)) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.floats()
@@ -157,7 +157,7 @@ def test_floats_are_integers_only_where_whole(numbers: list[float], kind: pa.Dat
     assert values(cast(pa.array(numbers, FLOAT), kind)) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.floats()
@@ -193,7 +193,7 @@ def test_short_floats(number: float, kind: pa.DataType, expected: Any) -> None:
     assert one(number, pa.float32(), kind) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.decimals(-(10**17), 10**17, places=10) | st.decimals(-1000, 1000, places=2),
@@ -206,7 +206,7 @@ def test_decimals_fit_or_fail(numbers: list[Decimal], kind: pa.DataType) -> None
     assert values(cast(pa.array(numbers, pa.decimal128(38, 12)), kind)) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.decimals(-(10**11), 10**11, places=3) | st.integers(-(10**10), 10**10), max_size=20
@@ -222,7 +222,7 @@ def test_decimals_are_integers_only_where_whole(
     assert values(cast(pa.array(exact, pa.decimal128(38, 3)), kind)) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.decimals(-(10**20), 10**20, places=12), max_size=20))
 def test_decimals_are_the_nearest_floats(numbers: list[Decimal]) -> None:
     found = values(cast(pa.array(numbers, pa.decimal128(38, 12)), FLOAT))
@@ -255,7 +255,7 @@ def exactly(text: str) -> Decimal | None:
     return found if found is not None and found.is_finite() else None
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(NUMERALS, min_size=1, max_size=20), st.sampled_from([INT32, INT64]))
 def test_text_is_an_exact_integer_or_fails(texts: list[str], kind: pa.DataType) -> None:
     low, high = bounds(kind)
@@ -268,7 +268,7 @@ def test_text_is_an_exact_integer_or_fails(texts: list[str], kind: pa.DataType) 
             assert not whole or text.lstrip("+-").startswith(".")
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(NUMERALS, min_size=1, max_size=20), st.sampled_from([PRICE, WIDE, WHOLE]))
 def test_text_is_an_exact_decimal_or_fails(texts: list[str], kind: pa.DataType) -> None:
     for text, found in zip(texts, values(cast(pa.array(texts), kind)), strict=True):
@@ -279,7 +279,7 @@ def test_text_is_an_exact_decimal_or_fails(texts: list[str], kind: pa.DataType) 
             assert not fits(number, kind)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(NUMERALS, min_size=1, max_size=20))
 def test_text_is_the_nearest_float_or_fails(texts: list[str]) -> None:
     for text, found in zip(texts, values(cast(pa.array(texts), FLOAT)), strict=True):
@@ -291,7 +291,7 @@ def test_text_is_the_nearest_float_or_fails(texts: list[str]) -> None:
             assert text.lower().lstrip("+-") in ("nan", "inf", "infinity")
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(NUMERALS | st.none(), min_size=1, max_size=12),
     st.sampled_from([INT32, INT64, FLOAT, PRICE, WIDE, BOOLEAN, DATE]),
@@ -307,7 +307,7 @@ def test_what_becomes_of_a_value_does_not_depend_on_the_others(
     assert repr(values(cast(column, kind))) == repr(in_parts) == repr(alone)
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(NUMERALS | st.none(), min_size=1, max_size=12),
     st.sampled_from([INT64, FLOAT, PRICE, BOOLEAN, DATE, STRING]),
@@ -379,7 +379,7 @@ def test_text_as_in_csv(text: str, kind: pa.DataType, expected: Any) -> None:
     assert one(text, pa.large_string(), kind) == expected
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.text() | st.sampled_from(["\x00", "é😀", "x" * 100_000]) | st.none(), max_size=9)
 )
@@ -414,7 +414,7 @@ def test_booleans_are_zero_and_one() -> None:
         assert values(cast(pa.array([True, False, None]), kind)) == [1, 0, None]
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(["s", "ms", "us", "ns"]),
     st.lists(st.datetimes(datetime(1700, 1, 1), datetime(2250, 1, 1)), max_size=9),
