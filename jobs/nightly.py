@@ -23,8 +23,9 @@ from isopach.lake.commits import create_or_open, scan
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
 from isopach.lake.publish import FeedTables, publish, write_verdicts
-from isopach.lake.staged import Staged, read_staged
+from isopach.lake.staged import Staged
 from isopach.pipelines.deliveries import find_deliveries
+from isopach.pipelines.joining import join_waves
 from isopach.pipelines.nightly import build
 from isopach.pipelines.pieces import Piece, plan_pieces
 from isopach.pipelines.staging import Target
@@ -118,9 +119,8 @@ def run_night(
         with show.phase("Plan", phases):
             usual = usual_rows(lake, feed.feed, day)
             pieces = plan_pieces(landing, feed.feed, day, deliveries, usual)
-        waves = _stage(declaration, landing, target, pieces, options, show, phases)
+        staged, waves = _stage(declaration, landing, target, pieces, options, show, phases)
         with show.phase("Audit", phases):
-            staged = read_staged(target.folder) if waves else Staged()
             verdicts, awaited = audit(declaration, deliveries, staged, day, options.only, lake)
         with show.phase("Publish", phases):
             write_verdicts(target.folder, verdicts)
@@ -165,8 +165,8 @@ def _stage(
     options: Options,
     show: Progress,
     phases: dict[str, float],
-) -> int:
-    """Run the waves of a night; return how many there were."""
+) -> tuple[Staged, int]:
+    """Run the waves of a night; return what they staged, and how many there were."""
     feed = declaration.feed
     rows: dict[str, int] = {}
     for piece in pieces:
@@ -194,7 +194,7 @@ def _stage(
                 wave=wave,
             )
             pipeline.run().wait_until_finish()
-    return len(waves)
+        return join_waves(target, waves), len(waves)
 
 
 def usual_rows(lake: Place, feed: str, day: date) -> dict[str, int]:

@@ -44,12 +44,7 @@ def night(console: Console, summary: Summary) -> None:
     table.add_row(*figures.values())
     console.print(table)
     for item in summary.held:
-        console.print(
-            f"  held {item['site']}: {item['reason']}",
-            style="yellow",
-            markup=False,
-            highlight=False,
-        )
+        _held(console, item["site"], item["reason"])
     for extra in summary.extra:
         text = "  undeclared column {column!r} of {site}: {rows:,} rows have a value".format(
             **extra
@@ -93,9 +88,16 @@ def declaration(console: Console, declared: Declaration) -> None:
 
 
 def counts(console: Console, rows: pl.DataFrame) -> None:
-    """Print counts per window, both modes one above the other."""
+    """Print counts per window, both modes one above the other, and why windows are held."""
+    if rows.is_empty():
+        console.print("no windows: nothing of this was run there yet")
+        return
+    window = ["business_date", "site", "state"]
+    modes = ["mode"] if rows["mode"].n_unique() > 1 else []
     figures = ["read", "accepted", "rejected", "late", "duplicate", "declared"]
-    _print(console, rows.select("business_date", "site", "mode", "state", *figures, "reason"))
+    _print(console, rows.select(*window, *modes, *figures))
+    for day, site, reason in rows.drop_nulls("reason").select(*window[:2], "reason").rows():
+        _held(console, f"{day} {site}", reason)
     states = rows.group_by("business_date", "state").agg(
         windows=pl.len(), rows=pl.col("rows").sum()
     )
@@ -103,16 +105,17 @@ def counts(console: Console, rows: pl.DataFrame) -> None:
 
 
 def quarantine(console: Console, reasons: pl.DataFrame, rows: pl.DataFrame) -> None:
-    """Print rows set aside: the reasons, then examples."""
+    """Print rows set aside: where each is from and as it was sent, then how many and why."""
     if reasons.is_empty():
         console.print("nothing was set aside")
         return
-    _print(
-        console,
-        rows.select(
-            "site", "business_date", "reason", "column", "key", "_source", "_position", "raw"
-        ),
-    )
+    for row in rows.iter_rows(named=True):
+        why = ": ".join(filter(None, [row["reason"], row["column"]]))
+        place = (
+            row["_source"] if row["_position"] is None else f"{row['_source']}:{row['_position']}"
+        )
+        said = f"{row['business_date']} {row['site']}  {why}  {place}\n  {row['raw']}"
+        console.print(said, markup=False, highlight=False)
     _print(console, reasons)
 
 
@@ -139,10 +142,15 @@ def proof(console: Console, proof: Proof) -> None:
         console.print(f"not verified: {len(proof.findings):,} findings in {said}", style="red")
 
 
+def _held(console: Console, window: str, reason: str) -> None:
+    console.print(f"  held {window}: {reason}", style="yellow", markup=False, highlight=False)
+
+
 def _print(console: Console, rows: pl.DataFrame) -> None:
-    table = Table()
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name, kind in rows.schema.items():
-        table.add_column(name, justify="right" if kind.is_numeric() else "left", overflow="fold")
+        title = "date" if name == "business_date" else name
+        table.add_column(title, justify="right" if kind.is_numeric() else "left", overflow="fold")
     for row in rows.iter_rows():
         table.add_row(*_cells(row))
     console.print(table)

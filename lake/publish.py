@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 
 from isopach.lake import tables
-from isopach.lake.commits import Active, scan
+from isopach.lake.commits import scan
 from isopach.lake.files import DataFile
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file, replace_rows, upsert, write_rows
@@ -99,17 +99,13 @@ def _allowed(
         if windows and windows <= allowed:
             result.append(file)
         elif not windows or windows & allowed:
-            whole = read_file(lake, table, _active(file), table.schema.names)
+            whole = read_file(lake, table, file, table.schema.names)
             kept = whole.join(_frame(settled), on=KEY, how="semi")
             if kept.height == whole.height:
                 result.append(file)
             elif not kept.is_empty():
                 result.append(write_rows(lake, table, kept))
     return result
-
-
-def _active(file: DataFile) -> Active:
-    return Active(file.path, file.size, file.rows, dict(file.partition))
 
 
 def _publish_quarantine(

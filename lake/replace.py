@@ -70,8 +70,10 @@ def to_table(rows: pl.DataFrame, schema: pa.Schema) -> pa.Table:
     return rows.with_columns(absent).select(schema.names).to_arrow().cast(schema)
 
 
-def read_file(lake: Place, table: Table, file: Active, columns: Sequence[str]) -> pl.DataFrame:
-    """Return columns of one visible file, the partition's included, null where it is older."""
+def read_file(
+    lake: Place, table: Table, file: Active | DataFile, columns: Sequence[str]
+) -> pl.DataFrame:
+    """Return columns of a visible or staged file, the partition's included, null where older."""
     place = table.place(lake) / file.path
     wanted = pl.from_arrow(table.file_schema.empty_table())
     assert isinstance(wanted, pl.DataFrame)

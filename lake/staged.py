@@ -11,6 +11,7 @@ from isopach.lake.files import DataFile
 from isopach.lake.places import Place
 
 Window = tuple[str, date]
+STAGED = "staged.json"
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,39 @@ class Staged:
     extra: dict[Window, dict[str, int]] = field(default_factory=dict)
 
 
+def write_staged(folder: Place, staged: Staged) -> None:
+    """Describe all that a run staged in one file."""
+    (folder / STAGED).write_bytes(
+        json.dumps(
+            {
+                "files": {t: [f.as_json() for f in files] for t, files in staged.files.items()},
+                "counts": [[*_text(window), tally] for window, tally in staged.counts.items()],
+                "extra": [[*_text(window), found] for window, found in staged.extra.items()],
+            }
+        ).encode()
+    )
+
+
 def read_staged(folder: Place) -> Staged:
-    """Return what a run's waves described."""
+    """Return what a run staged."""
+    data = json.loads((folder / STAGED).read_bytes())
+    return Staged(
+        {table: [DataFile.from_json(f) for f in files] for table, files in data["files"].items()},
+        {(site, date.fromisoformat(day)): tally for site, day, tally in data["counts"]},
+        {(site, date.fromisoformat(day)): found for site, day, found in data["extra"]},
+    )
+
+
+def _text(window: Window) -> tuple[str, str]:
+    return window[0], window[1].isoformat()
+
+
+def read_waves(folder: Place) -> Staged:
+    """Return what the pipelines of a run described, each for its own wave."""
     files: dict[str, list[DataFile]] = defaultdict(list)
     counts: dict[Window, dict[str, int]] = {}
     extra: dict[Window, dict[str, int]] = {}
     for entry in folder.entries():
-        if not entry.base_name.startswith("wave-"):
-            continue
         for item in json.loads((folder / entry.base_name).read_bytes()):
             if item["table"] == "counts":
                 site, day = item["window"]

@@ -36,8 +36,6 @@ LONG = "|".join(rf"\d{{{whole}}}\.\d{{{16 - whole},}}" for whole in range(1, 16)
 INEXACT = rf'":\s*-?(?:{LONG}|\d{{16,}}(?:\.\d|[eE]))|\\u[dD][89a-fA-F]'
 """Numbers of more digits than a float holds, and halves of surrogate pairs."""
 PROBED_LINES = 1000
-FIELD = r'"(?:[^"\\]|\\.)*"\s*:'
-"""A field's name, at any depth: one that is nested only is null when it is looked for on top."""
 
 
 class UnreadableError(Exception):
@@ -247,11 +245,12 @@ def _other_fields(lines: pl.Series, feed: Feed) -> list[str]:
     reject, all do.
     """
     some = lines if feed.extra_columns == "reject" else lines.head(PROBED_LINES)
-    written = some.str.extract_all(FIELD).explode().drop_nulls().unique()
     found: set[str] = set()
-    for name in written.str.strip_suffix(":").str.strip_chars_end().unique():
-        with suppress(ValueError):  # no field, but text that looks like one
-            found.add(json.loads(name))
+    for line in some:
+        with suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict) and "".join(row).encode():
+                found.update(row)
     return sorted(found - set(feed.columns))
 
 

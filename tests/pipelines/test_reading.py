@@ -349,7 +349,7 @@ def test_json_values_are_text_as_they_were_sent(
 ) -> None:
     line = f'{{"id":"x","note":{value},"other":{value}}}'
     found = rows_of(tmp_path, "a.jsonl", "\n".join([line, *company]).encode())
-    values = {"id": "x"} if text is None else {"id": "x", "note": text}
+    values = {"id": "x"} if text is None else {"id": "x", "note": text, "other": text}
     assert found[0] == json_row(line, 0, **values)
 
 

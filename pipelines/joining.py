@@ -1,0 +1,52 @@
+"""Join what the waves of a run staged into one description."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+import polars as pl
+import pyarrow as pa
+
+from isopach.lake import tables
+from isopach.lake.files import DataFile, write_file
+from isopach.lake.replace import read_file
+from isopach.lake.staged import Staged, read_waves, write_staged
+from isopach.pipelines.nightly import Wave
+from isopach.pipelines.staging import Target
+from isopach.transforms.totals import merge, total_schema
+
+TOTALS = "totals_"
+
+
+def join_waves(target: Target, waves: Sequence[Wave]) -> Staged:
+    """Return what a run's waves staged, and describe it in one file.
+
+    Totals of a site whose groups were staged in several waves are merged, in memory.
+    """
+    staged = read_waves(target.folder) if waves else Staged()
+    times = Counter(site for wave in waves for site in {piece.site for piece in wave.pieces})
+    if any(number > 1 for number in times.values()):
+        files = {
+            name: [_merged(name, parts, target)] if name.startswith(TOTALS) else parts
+            for name, parts in staged.files.items()
+        }
+        staged = replace(staged, files=files)
+    write_staged(target.folder, staged)
+    return staged
+
+
+def _merged(name: str, parts: list[DataFile], target: Target) -> DataFile:
+    """Return one file with the merged rows of a total's files, which are deleted."""
+    feed = target.feed
+    total = feed.totals[name.removeprefix(TOTALS)]
+    table = tables.totals(feed.feed, name.removeprefix(TOTALS), total_schema(total, feed))
+    names = table.schema.names
+    stored = pl.concat([read_file(target.lake, table, part, names) for part in parts])
+    rows = merge(stored.drop("_mode", "_run").to_arrow().to_batches(), total)
+    stamped = target.stamped(pa.Table.from_batches([rows]))
+    file = write_file(target.lake, table, stamped, target.name())
+    for part in parts:
+        (table.place(target.lake) / part.path).delete()
+    return file

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from datetime import date, time
+from typing import Any
+
+import apache_beam as beam
+import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
+from apache_beam.testing.util import assert_that
+from apache_beam.transforms.window import TimestampedValue, WindowFn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import isopach.transforms.batches  # noqa: F401 registers the coder of dates
+from isopach.feeds.sites import Site, Sites
+from isopach.transforms.counts import MODULUS, SiteCounts, Tally, Window, add_tallies
+from isopach.transforms.windows import BusinessDays
+
+HOUR = 3_600_000_000
+ZONES = {
+    "NYC": "America/New_York",
+    "KTM": "Asia/Kathmandu",
+    "GRU": "America/Sao_Paulo",
+    "APW": "Pacific/Apia",
+}
+SITES = Sites(
+    {
+        name: Site(site=name, name=name, time_zone=zone, deadline=time(2))
+        for name, zone in ZONES.items()
+    }
+)
+NUMBERS = [name for name in Tally._fields if name != "extra"]
+TALLIES = st.builds(
+    lambda numbers, extra: Tally(**numbers, extra=tuple(sorted(extra.items()))),
+    st.fixed_dictionaries(
+        {
+            name: st.integers(0, MODULUS - 1 if name.startswith("checksum") else 10**12)
+            for name in NUMBERS
+        }
+    ),
+    st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 99)),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(TALLIES, max_size=9), st.integers(0, 9), st.randoms(use_true_random=False))
+def test_sums_of_sums_are_the_sum(tallies: list[Tally], cut: int, random: Any) -> None:
+    whole = add_tallies(tallies)
+    for name in NUMBERS:
+        assert getattr(whole, name) == sum(getattr(one, name) for one in tallies) % MODULUS
+    extra = [pair for one in tallies for pair in one.extra]
+    assert dict(whole.extra) == {
+        name: sum(rows for other, rows in extra if other == name) for name, _ in extra
+    }
+    shuffled = random.sample(tallies, len(tallies))
+    parts = [add_tallies(shuffled[:cut]), add_tallies(shuffled[cut:]), add_tallies([])]
+    assert add_tallies(parts) == whole
+
+
+def test_checksums_are_added_modulo_two_to_the_64() -> None:
+    one = Tally(checksum_a=MODULUS - 1, checksum_b=1)
+    assert add_tallies([one, one]) == Tally(checksum_a=MODULUS - 2, checksum_b=2)
+    assert add_tallies([]) == Tally()
+
+
+@pytest.mark.parametrize(
+    ("site", "day", "start", "hours"),
+    [
+        ("NYC", date(2026, 3, 8), "2026-03-08T05:00", 23),
+        ("NYC", date(2026, 11, 1), "2026-11-01T04:00", 25),
+        ("KTM", date(2026, 3, 8), "2026-03-07T18:15", 24),
+        ("GRU", date(2018, 11, 4), "2018-11-04T03:00", 23),
+        ("APW", date(2011, 12, 31), "2011-12-30T10:00", 24),
+        ("unregistered", date(2026, 3, 8), "2026-03-08T00:00", 24),
+    ],
+)
+def test_window_is_the_local_day(site: str, day: date, start: str, hours: int) -> None:
+    for key in ((site, day), ("name of a total", site, day)):
+        context = WindowFn.AssignContext(0, element=(key, None))
+        (window,) = BusinessDays(SITES).assign(context)
+        assert window.start.to_utc_datetime().isoformat() == f"{start}:00"
+        assert (window.end.micros - window.start.micros) == hours * HOUR
+
+
+def test_windows_of_the_same_sites_are_the_same() -> None:
+    other = Sites({"NYC": SITES.by_id["NYC"]})
+    assert BusinessDays(SITES) == BusinessDays(Sites(dict(SITES.by_id)))
+    assert BusinessDays(SITES) != BusinessDays(other)
+    assert hash(BusinessDays(SITES)) == hash(BusinessDays(Sites(dict(SITES.by_id))))
+    assert not BusinessDays(SITES).is_merging()
+
+
+def test_site_counts_sum_per_window() -> None:
+    day = date(2026, 3, 8)
+    tallies = [
+        (("NYC", day), Tally(read=3, accepted=2, rejected=1, checksum_a=MODULUS - 1)),
+        (("NYC", day), Tally(read=4, accepted=4, checksum_a=2)),
+        (("NYC", date(2026, 3, 9)), Tally(read=5)),
+        (("KTM", day), Tally(read=6, late=6)),
+        (("unregistered", day), Tally(read=7, rejected=7)),
+    ]
+
+    def same(found: list[Any]) -> None:
+        assert sorted(found) == [
+            (("KTM", day), Tally(read=6, late=6), 24),
+            (("NYC", day), Tally(read=7, accepted=6, rejected=1, checksum_a=1), 23),
+            (("NYC", date(2026, 3, 9)), Tally(read=5), 24),
+            (("unregistered", day), Tally(read=7, rejected=7), 24),
+        ]
+
+    def hours(element: tuple[Window, Tally], window: Any = beam.DoFn.WindowParam) -> Any:
+        return *element, (window.end.micros - window.start.micros) // HOUR
+
+    with Pipeline(runner=FnApiRunner()) as pipeline:
+        scattered = (
+            pipeline
+            | beam.Create(tallies)
+            | beam.Map(_at_some_time).with_output_types(tuple[Window, Tally])
+        )
+        assert_that(scattered | SiteCounts(SITES) | beam.Map(hours), same)
+
+
+def _at_some_time(element: tuple[Window, Tally]) -> TimestampedValue:
+    return TimestampedValue(element, element[1].read * 1_000_000)
