@@ -61,6 +61,8 @@ def column_hashes(column: pa.Array | pa.ChunkedArray) -> Hashes:
         column = column.combine_chunks()
     kind = column.type
     if pa.types.is_dictionary(kind):
+        if column.null_count == len(column):
+            return np.zeros(len(column), np.uint64)
         taken = column_hashes(column.dictionary)[column.indices.fill_null(0).to_numpy(False)]
         return _without_nulls(column, taken)
     if _is_text(kind):
@@ -88,11 +90,14 @@ def _bits(column: pa.Array) -> Hashes:
         buffer = column.buffers()[1]
         words = np.frombuffer(buffer, np.uint64, 2 * rows, 16 * column.offset).reshape(rows, 2)
         high = words[:, 1] + (words[:, 0] >> np.uint64(63))  # zero where 64 bits hold the value
-        return words[:, 0] ^ _mix(high) if high.any() else words[:, 0].copy()
+        low = words[:, 0].copy()
+        beyond = np.flatnonzero(high)
+        low[beyond] ^= _mix(high[beyond])
+        return low
     if pa.types.is_floating(kind):
-        values = column.fill_null(0).to_numpy(False) + 0.0  # -0.0 becomes 0.0
+        values = column.fill_null(0).to_numpy(False).astype(np.float64)
         values[np.isnan(values)] = np.nan
-        return values.astype(np.float64).view(np.uint64)
+        return (values + 0.0).view(np.uint64)  # -0.0 becomes 0.0
     if pa.types.is_boolean(kind):
         return column.fill_null(False).to_numpy(False).astype(np.uint64)
     if pa.types.is_date32(kind):

@@ -353,6 +353,26 @@ def test_json_values_are_text_as_they_were_sent(
     assert found[0] == json_row(line, 0, **values)
 
 
+@pytest.mark.parametrize("company", [[], ["oops"]])
+def test_json_fields_that_are_not_declared_are_read_too(tmp_path: Path, company: list[str]) -> None:
+    lines = ['{"id":"x","till":4,"odd \\"name\\"":null}', '{"id":"y","till":null,"_raw":"r"}']
+    found = rows_of(tmp_path, "a.jsonl", "\n".join([*lines, *company]).encode())
+    assert found[0] == json_row(lines[0], 0, id="x", till="4")
+    assert found[1] == json_row(lines[1], 1, id="y")
+
+
+def test_json_names_within_a_value_are_no_columns(tmp_path: Path) -> None:
+    lines = [f'{{"id":"x","tags":{{"t{n}":1}},"note":"\\"u{n}\\":"}}' for n in range(100)]
+    (batch,) = batches(tmp_path, pieces(tmp_path, "a.jsonl", "\n".join(lines).encode()))
+    others = set(batch.schema.names) - set(FEED.columns)
+    assert others == {"tags", "_raw", "_error", "_source", "_position"}
+
+
+def test_json_names_that_are_no_text_are_no_columns(tmp_path: Path) -> None:
+    line = '{"id":"x","\\ud800":1}'
+    assert rows_of(tmp_path, "a.jsonl", line.encode()) == [json_row(line, 0, id="x")]
+
+
 def test_json_of_repeated_names_the_first_counts(tmp_path: Path) -> None:
     line = '{"id":"first","id":"second"}'
     for company in ("", "\noops"):

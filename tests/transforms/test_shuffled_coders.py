@@ -27,7 +27,11 @@ from isopach.transforms.salt import plan_salts
 
 DAY = date(2026, 3, 8)
 PICKLES = (coders.FastPrimitivesCoder, coders.PickleCoder, coders.DillCoder)
-WITHOUT_BATCHES = {"Gather described"}
+WITHOUT_BATCHES = {
+    "Pieces/MaybeReshuffle/Reshuffle/ReshufflePerKey/GroupByKey",
+    "Count sites/Sum per window/GroupByKey",
+    "Gather described",
+}
 """Shuffles of plain data, which may be pickled."""
 FEED = {
     "feed": "till",
