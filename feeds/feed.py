@@ -215,8 +215,8 @@ class Feed(Part):
 
     @cached_property
     def inputs(self) -> list[str]:
-        """The declared columns that lookups and derived columns are computed from."""
-        named = {name for lookup in self.lookups.values() for name in lookup.on}
+        """The declared columns that lookups and derived columns are computed from; never none."""
+        named = {self.site, *(name for lookup in self.lookups.values() for name in lookup.on)}
         named |= {name for expression in self.derivations for name in expression.meta.root_names()}
         return [name for name in self.columns if name in named]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from rich import box
@@ -149,8 +149,9 @@ def _held(console: Console, window: str, reason: str) -> None:
 def _print(console: Console, rows: pl.DataFrame) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name, kind in rows.schema.items():
-        title = "date" if name == "business_date" else name
-        table.add_column(title, justify="right" if kind.is_numeric() else "left", overflow="fold")
+        title, number = "date" if name == "business_date" else name, kind.is_numeric()
+        justify: Literal["right", "left"] = "right" if number else "left"
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=number)
     for row in rows.iter_rows():
         table.add_row(*_cells(row))
     console.print(table)

@@ -30,7 +30,13 @@ from isopach.transforms.quarantine import (
     key_text,
     quarantined,
 )
-from isopach.transforms.stamp import business_dates, day_number, encoded, unknown_sites
+from isopach.transforms.stamp import (
+    business_dates,
+    closed_windows,
+    day_number,
+    encoded,
+    unknown_sites,
+)
 from isopach.transforms.threads import flat_map
 
 META = ("_source", "_position", "_raw", "_error")
@@ -39,12 +45,17 @@ original line and what made it unreadable."""
 
 
 class Arrival(NamedTuple):
-    """A batch as read, in the window of the delivery it came by."""
+    """A batch as read: in the window of the delivery it came by, or in those of its own rows.
 
-    site: str
-    day: date
+    Rows of a stream (no site, no day) are late when their window was closed at the watermark, in
+    UTC microseconds, that their source had reached before them.
+    """
+
+    site: str | None
+    day: date | None
     batch: pa.RecordBatch
     bytes: int = 0
+    watermark: int | None = None
 
 
 class ArrivalCoder(beam.coders.Coder):  # type: ignore[misc]
@@ -127,13 +138,17 @@ def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Ou
     site = encoded(conformed.column(feed.site))
     _mark_sites(site, arrival, feed, sites, marks)
     days = _own_dates(conformed, site, feed, sites)
-    _mark_dates(days, arrival, feed, marks)
+    if arrival.day is not None:
+        _mark_other_dates(days, arrival.day, feed, marks)
+    elif arrival.watermark is not None:
+        closed = closed_windows(site, days, sites, feed.lateness.allowed, arrival.watermark)
+        marks.set(closed, Mark(LATE, "window_closed", feed.event_time))
     stamped = _stamped(conformed, site, days, batch)
     tally = Tally(read=batch.num_rows, bytes=arrival.bytes, extra=_extra(batch, feed))
     bad = marks.marked
     if bad is None:
         return Outcome(_keyed(extend(stamped, feed), feed), None, tally)
-    aside = _aside(batch, stamped, bad, marks, arrival, feed)
+    aside = _aside(batch, stamped, bad, marks, arrival, feed, sites)
     late = int((pl.Series(aside.column("disposition")) == LATE).sum())
     tally = tally._replace(late=late, rejected=aside.num_rows - late)
     good = stamped.filter(pa.array(~bad))
@@ -182,6 +197,8 @@ def _mark_sites(
 ) -> None:
     unknown = unknown_sites(site, sites)
     marks.set(unknown, Mark(REJECTED, "unknown_site", feed.site))
+    if arrival.site is None:
+        return
     other = np.array([name != arrival.site for name in site.dictionary.to_pylist()] + [True])
     elsewhere = other[site.indices.fill_null(len(other) - 1).to_numpy(False)]
     marks.set(elsewhere, Mark(REJECTED, "other_site", feed.site))
@@ -196,11 +213,11 @@ def _own_dates(
     return business_dates(conformed.column(feed.event_time), site, sites)
 
 
-def _mark_dates(days: Any, arrival: Arrival, feed: Feed, marks: Marks) -> None:
+def _mark_other_dates(days: Any, day: date, feed: Feed, marks: Marks) -> None:
     """Mark rows of another business date than their delivery's: earlier is late, later is early."""
-    column, day = feed.business_date or feed.event_time, day_number(arrival.day)
-    marks.set(days < day, Mark(LATE, "earlier_business_date", column))
-    marks.set(days > day, Mark(REJECTED, "outside_window", column))
+    column, number = feed.business_date or feed.event_time, day_number(day)
+    marks.set(days < number, Mark(LATE, "earlier_business_date", column))
+    marks.set(days > number, Mark(REJECTED, "outside_window", column))
 
 
 def _stamped(
@@ -228,6 +245,7 @@ def _aside(
     marks: Marks,
     arrival: Arrival,
     feed: Feed,
+    sites: Sites,
 ) -> pa.RecordBatch:
     """Return marked rows as quarantine rows, with the original as it was read."""
     chosen = pa.array(bad)
@@ -237,17 +255,15 @@ def _aside(
     if "_raw" in original.columns:
         raw = original["_raw"].zip_with(original["_raw"].is_not_null(), raw)
     kinds = marks.frame()
-    dated = kinds["column"].is_in([feed.event_time, feed.business_date or feed.event_time])
-    own = pl.select(
-        pl.when(dated & (kinds["reason"] != "malformed") & (kinds["reason"] != "missing")).then(
-            rows["business_date"]
-        )
-    ).to_series()
+    known = rows["site"].is_in(list(sites.by_id))
+    dated = known & rows[feed.business_date or feed.event_time].is_not_null()
+    own = pl.select(pl.when(dated).then(rows["business_date"])).to_series()
+    home = pl.select(pl.when(known).then(rows["site"])).to_series()
     return quarantined(
         kinds.with_columns(
             raw=raw,
-            site=pl.lit(arrival.site),
-            business_date=pl.lit(arrival.day),
+            site=pl.lit(arrival.site) if arrival.site else home,
+            business_date=pl.lit(arrival.day) if arrival.day else own,
             row_date=own,
             key=key_text(rows, feed.key),
             _source=rows["_source"],

@@ -188,7 +188,7 @@ def test_later_columns_use_earlier_ones(tmp_path: Path) -> None:
     assert rows["label"].to_list() == ["AB2", "C1"]
     assert feed.payload.names[-3:] == ["total", "half", "label"]
     assert feed.payload.field("label").type == pa.large_string()
-    assert set(feed.inputs) == {"count", "price", "sku"}
+    assert set(feed.inputs) == {"store", "count", "price", "sku"}
 
 
 def test_payload_is_the_same_whenever_it_is_asked_for(tmp_path: Path) -> None:

@@ -363,7 +363,8 @@ def test_json_fields_that_are_not_declared_are_read_too(tmp_path: Path, company:
 
 def test_json_names_within_a_value_are_no_columns(tmp_path: Path) -> None:
     lines = [f'{{"id":"x","tags":{{"t{n}":1}},"note":"\\"u{n}\\":"}}' for n in range(100)]
-    (batch,) = batches(tmp_path, pieces(tmp_path, "a.jsonl", "\n".join(lines).encode()))
+    content = "\n".join([*lines, ""]).encode()
+    (batch,) = batches(tmp_path, pieces(tmp_path, "a.jsonl", content))
     others = set(batch.schema.names) - set(FEED.columns)
     assert others == {"tags", "_raw", "_error", "_source", "_position"}
 

@@ -1,0 +1,8 @@
+"""Lets these tests import the small night that those of the pipelines share."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
