@@ -92,7 +92,7 @@ def nightly(
     runner: Annotated[str, typer.Option(help="Beam runner.")] = "FnApiRunner",
     memory: Annotated[
         str, typer.Option(help="What the process may take, as in 2GB; larger nights run in waves.")
-    ] = "2GB",
+    ] = "2.5GB",
     as_json: Json = False,
 ) -> None:
     """Stage, audit and publish the deliveries of a business date (or of several)."""

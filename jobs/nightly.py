@@ -42,7 +42,7 @@ class Options:
 
     only: frozenset[str] | None = None
     runner: str = "FnApiRunner"
-    memory: int | None = 2 << 30
+    memory: int | None = 5 << 29  # 2.5 GiB
     beam: tuple[str, ...] = ()
 
 

@@ -151,7 +151,8 @@ def _print(console: Console, rows: pl.DataFrame) -> None:
     for name, kind in rows.schema.items():
         title, number = "date" if name == "business_date" else name, kind.is_numeric()
         justify: Literal["right", "left"] = "right" if number else "left"
-        table.add_column(title, justify=justify, overflow="fold", no_wrap=number)
+        whole = number or title in ("date", "state")
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=whole)
     for row in rows.iter_rows():
         table.add_row(*_cells(row))
     console.print(table)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -57,11 +58,28 @@ class Change(NamedTuple):
 Decide = Callable[[Snapshot], Change | None]
 
 
+class _Table(DeltaTable):
+    """A table that calls its local files what they are called: Polars does not decode their URIs.
+
+    See https://github.com/pola-rs/polars/issues/20944.
+    """
+
+    @property
+    def table_uri(self) -> str:
+        return self._plain(super().table_uri)
+
+    def file_uris(self, *args: Any, **kwargs: Any) -> list[str]:
+        return [self._plain(uri) for uri in super().file_uris(*args, **kwargs)]
+
+    def _plain(self, uri: str) -> str:
+        return unquote(uri) if super().table_uri.startswith("file:") else uri
+
+
 def open_table(lake: Place, table: Table) -> DeltaTable | None:
     """Return the Delta table at its newest version; None if it was never written."""
     place = table.place(lake)
     try:
-        return DeltaTable(place.uri, storage_options=place.storage_options)
+        return _Table(place.uri, storage_options=place.storage_options)
     except TableNotFoundError:
         return None
 

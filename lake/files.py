@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -62,7 +63,9 @@ def write_file(
         rows: the table's columns in any order; those of the partition have one value.
         unlike: columns whose values hardly repeat, so that a dictionary of them is wasted.
     """
-    partition = {column: _partition_value(rows.column(column)) for column in table.partition_by}
+    partition = {
+        column: partition_value(rows.column(column)[0].as_py()) for column in table.partition_by
+    }
     folder = "/".join(
         f"{column}={value or '__HIVE_DEFAULT_PARTITION__'}" for column, value in partition.items()
     )
@@ -85,9 +88,14 @@ def write_file(
     return DataFile(path, size, rows.num_rows, partition, statistics(written[0]), windows)
 
 
-def _partition_value(column: pa.ChunkedArray) -> str | None:
-    value = column[0].as_py()
-    return None if value is None else str(value)
+def partition_value(value: object) -> str | None:
+    """Return a value as it names a folder; raises ValueError for one that cannot."""
+    if value is None:
+        return None
+    text = str(value)
+    if not re.fullmatch(r"\w[\w.-]*", text, re.ASCII):
+        raise ValueError(f"{text!r} cannot be a partition; allowed: letters, digits, _ . and -")
+    return text
 
 
 def statistics(footer: pq.FileMetaData) -> str:
@@ -116,7 +124,7 @@ def statistics(footer: pq.FileMetaData) -> str:
 
 def _json_value(value: Any) -> Any:
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, Decimal):

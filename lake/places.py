@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import pyarrow.fs as pafs
 
@@ -30,16 +30,17 @@ class Place:
     def of(address: str | Path) -> Place:
         """Return the place of an address as a user writes it."""
         text = str(address)
-        scheme = urlsplit(text).scheme if "://" in text else ""
-        if scheme == "file":
-            return Place(str(Path(urlsplit(text).path).resolve()))
-        if not scheme:
-            return Place(str(Path(text).expanduser().resolve()))
-        if scheme not in SCHEMES or not urlsplit(text).netloc:
+        scheme, colon, rest = text.partition(":")
+        if not colon or "/" in scheme or len(scheme) < 2:
+            return _local(text)
+        place = urlsplit(text)
+        if place.scheme == "file" and rest.startswith("//") and place.netloc in ("", "localhost"):
+            return _local(unquote(place.path))
+        if place.scheme not in SCHEMES or not place.netloc:
             raise PlaceError(
                 f"{text}: not an address; use a folder, s3://bucket/… or gs://bucket/…"
             )
-        return Place(text.rstrip("/"))
+        return Place(f"{place.scheme}:{rest}".rstrip("/"))
 
     def __truediv__(self, relative: str) -> Place:
         return Place(f"{self.uri}/{relative}")
@@ -116,6 +117,13 @@ class Place:
             self.filesystem.delete_dir(self.path)
         elif kind == pafs.FileType.File:
             self.filesystem.delete_file(self.path)
+
+
+def _local(text: str) -> Place:
+    path = str(Path(text).expanduser().resolve())
+    if not text or "%" in path or "\\" in path:
+        raise PlaceError(f"{text!r}: not a folder for tables; its path must have no % and no \\")
+    return Place(path)
 
 
 @lru_cache(maxsize=32)

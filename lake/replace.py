@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from isopach.lake.commits import Active, Change, Snapshot, commit
-from isopach.lake.files import DataFile, write_file
+from isopach.lake.files import DataFile, partition_value, write_file
 from isopach.lake.places import Place
 from isopach.lake.tables import Table
 
@@ -24,7 +24,11 @@ def replace_rows(lake: Place, table: Table, out: pl.DataFrame, add: Sequence[Dat
         out: the rows to take out, by any of the table's columns (compared as a key).
     """
     key = out.columns
-    touched = {column: set(map(str, out[column])) for column in table.partition_by if column in key}
+    touched = {
+        column: set(map(partition_value, out[column]))
+        for column in table.partition_by
+        if column in key
+    }
 
     def decide(now: Snapshot) -> Change | None:
         names = {file.path for file in now.files}
@@ -81,6 +85,7 @@ def read_file(
         place.uri,
         schema=wanted.schema,
         missing_columns="insert",
+        glob=False,
         storage_options=place.storage_options or None,
     )
     typed = {field.name: field.type for field in table.schema}

@@ -18,7 +18,7 @@ from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.files import write_file
 from isopach.lake.places import Place
-from isopach.transforms.batches import concat, repeated, unpack
+from isopach.transforms.batches import by_radix, concat, repeated, unpack
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.counts import Tally, Window
 from isopach.transforms.quarantine import duplicates
@@ -124,7 +124,7 @@ def sums_by_window(rows: pa.Table, hashes: Any) -> dict[tuple[str, date], tuple[
     days = rows.column("business_date").combine_chunks().view(pa.int32()).to_numpy(False)
     first = int(days.min()) if len(days) else 0
     codes = (days - first).astype(np.int64) * len(site.dictionary) + site.indices.to_numpy(False)
-    order = np.argsort(codes, kind="stable")
+    order = by_radix(codes)
     found, starts = np.unique(codes[order], return_index=True)
     sums = np.add.reduceat(hashes[:, order], starts, axis=1) if len(order) else hashes
     counts = np.diff([*starts, len(order)])

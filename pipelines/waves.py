@@ -13,7 +13,7 @@ from isopach.transforms.threads import threads
 
 PROCESS_BYTES = 450 << 20
 """What the process takes before it reads a row."""
-SHUFFLED_COPIES = 1.6
+SHUFFLED_COPIES = 1.25
 """How often a wave's rows are in memory, packed: what the embedded runner keeps to group them."""
 STAGED_COPIES = 4.5
 """How often a group's rows are in memory while staged: unpacked, joined, filtered, written."""

@@ -251,22 +251,24 @@ def _aside(
     chosen = pa.array(bad)
     original, rows = frame(batch.filter(chosen)), frame(stamped.filter(chosen))
     payload = [name for name in original.columns if name not in META]
-    raw = original.select(as_json(payload).alias("raw")).to_series()
-    if "_raw" in original.columns:
-        raw = original["_raw"].zip_with(original["_raw"].is_not_null(), raw)
-    kinds = marks.frame()
-    known = rows["site"].is_in(list(sites.by_id))
-    dated = known & rows[feed.business_date or feed.event_time].is_not_null()
-    own = pl.select(pl.when(dated).then(rows["business_date"])).to_series()
-    home = pl.select(pl.when(known).then(rows["site"])).to_series()
+    view = rows.select(
+        "site",
+        "business_date",
+        "_source",
+        "_position",
+        key_text(feed.key),
+        dated=pl.col(feed.business_date or feed.event_time).is_not_null(),
+    ).with_columns(
+        raw=original.select(as_json(payload)).to_series(),
+        original=original["_raw"] if "_raw" in original.columns else pl.lit(None, pl.String),
+    )
+    known = pl.col("site").is_in(list(sites.by_id))
+    own = pl.when(known & pl.col("dated")).then("business_date")
     return quarantined(
-        kinds.with_columns(
-            raw=raw,
-            site=pl.lit(arrival.site) if arrival.site else home,
+        pl.concat([marks.frame(), view], how="horizontal").with_columns(
+            raw=pl.coalesce("original", "raw"),
+            site=pl.lit(arrival.site) if arrival.site else pl.when(known).then("site"),
             business_date=pl.lit(arrival.day) if arrival.day else own,
             row_date=own,
-            key=key_text(rows, feed.key),
-            _source=rows["_source"],
-            _position=rows["_position"],
         )
     )

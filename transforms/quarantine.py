@@ -69,14 +69,9 @@ class Marks:
         return kinds[self.codes[self.codes > 0] - 1]
 
 
-def key_text(rows: pl.DataFrame, key: Sequence[str]) -> pl.Series:
+def key_text(key: Sequence[str]) -> pl.Expr:
     """Return rows' keys as text: the value itself, or a JSON object of several."""
-    known = [name for name in key if name in rows.columns]
-    if len(known) < len(key):
-        return pl.Series("key", [None] * rows.height, pl.String)
-    if len(known) == 1:
-        return rows[known[0]].cast(pl.String).alias("key")
-    return rows.select(as_json(known).alias("key")).to_series()
+    return (pl.col(key[0]).cast(pl.String) if len(key) == 1 else as_json(key)).alias("key")
 
 
 def as_json(columns: Sequence[str]) -> pl.Expr:
@@ -86,8 +81,10 @@ def as_json(columns: Sequence[str]) -> pl.Expr:
 
 def quarantined(rows: pl.DataFrame) -> pa.RecordBatch:
     """Return a frame as a batch of quarantine rows; columns it lacks are null."""
-    missing = [pl.lit(None).alias(name) for name in SCHEMA.names if name not in rows.columns]
-    return single_batch(rows.with_columns(missing).select(SCHEMA.names).to_arrow().cast(SCHEMA))
+    columns = [
+        pl.col(name) if name in rows.columns else pl.lit(None).alias(name) for name in SCHEMA.names
+    ]
+    return single_batch(rows.select(columns).to_arrow().cast(SCHEMA))
 
 
 def duplicates(rows: pa.Table, columns: Sequence[str], key: Sequence[str]) -> pa.RecordBatch:
@@ -100,6 +97,6 @@ def duplicates(rows: pa.Table, columns: Sequence[str], key: Sequence[str]) -> pa
             column=pl.lit(",".join(key)),
             raw=as_json(columns),
             row_date=pl.col("business_date"),
-            key=key_text(view, key),
+            key=key_text(key),
         )
     )

@@ -16,7 +16,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from isopach.transforms.batches import pack
+from isopach.transforms.batches import by_radix, pack
 from isopach.transforms.threads import flat_map
 
 
@@ -98,21 +98,13 @@ def salted(
         if first in groups:
             yield first, batch
         return
-    order = _order(of_row)
+    order = by_radix(of_row)
     ordered = batch.take(pa.array(order))
     found, starts = np.unique(of_row[order], return_index=True)
     ends = [*starts[1:], len(order)]
     for group, start, end in zip(found.tolist(), starts.tolist(), ends, strict=True):
         if group in groups:
             yield group, ordered.slice(start, end - start)
-
-
-def _order(groups: np.ndarray) -> np.ndarray:
-    """Return a stable order by group; by radix, in linear time, where 16 bits tell them apart."""
-    relative = groups - groups.min()
-    return np.argsort(
-        relative.astype(np.uint16) if relative.max() < 1 << 16 else relative, kind="stable"
-    )
 
 
 def group_of(batch: pa.RecordBatch, plan: SaltingPlan) -> np.ndarray:

@@ -208,6 +208,7 @@ def test_counts(ran: SmallNight) -> None:
     assert (nyc["business_date"], nyc["mode"], nyc["delivery"]) == ("2026-03-08", "batch", "d1")
     assert found["pago"]["state"] == "held"
     text = isopach("counts", feed(ran), *lake(ran), width=80).out
+    assert "read  accepted  rejected  late  duplicate  declared\n" in text
     assert re.search(r"2026-03-08 +nyc +settled +7 +4 +1 +1 +1 +7", text)
     assert f"held 2026-03-08 pago: {found['pago']['reason']}" in text
 
@@ -220,9 +221,12 @@ def test_counts_of_some(ran: SmallNight) -> None:
     assert "nothing of this was run" in isopach("counts", feed(ran), "--lake", "nowhere").out
 
 
-def test_counts_show_the_newest_run(tmp_path: Path) -> None:
+def test_counts_show_the_newest_run_also_of_two_in_one_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     night = SmallNight(tmp_path, declare(tmp_path))
-    for count in (3, 5):
+    for count, last in ((3, "ffffff"), (5, "000000")):
+        monkeypatch.setattr("secrets.token_hex", lambda _, last=last: last)
         night.deliver("nyc", rows("nyc", count))
         night.run(only=frozenset({"nyc"}))
     (found,) = isopach("counts", feed(night), *lake(night), "--json").document["counts"]

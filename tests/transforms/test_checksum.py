@@ -33,7 +33,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "small": st.integers(-(2**31), 2**31 - 1),
     "large": st.integers(-(2**63), 2**63 - 1),
     "ratio": st.floats(),
-    "price": st.decimals(-(10**8), 10**8, places=10),
+    "price": st.decimals(-(10**27), 10**27, places=10),
     "day": st.dates(),
     "at": st.datetimes(timezones=st.just(UTC)),
 }

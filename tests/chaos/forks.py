@@ -1,0 +1,100 @@
+"""Runs nights in forked children, some of which are killed: a child starts in no time.
+
+Reads one JSON job per line from stdin, answers each with one line. The parent imports everything
+and does nothing with it, so that no pool of threads is running when it forks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from deltalake import DeltaTable
+from rich.console import Console
+
+from isopach.feeds.load import load_declaration
+from isopach.jobs.nightly import Options, run_night
+from isopach.jobs.progress import Progress
+from isopach.lake.places import Place
+
+
+def main() -> None:
+    for line in sys.stdin:
+        job = json.loads(line)
+        start = time.perf_counter()
+        child = os.fork()
+        if not child:
+            os._exit(night(**job["night"]))
+        code = ended(child, start + job["seconds"] if job.get("seconds") is not None else None)
+        print(json.dumps({"code": code, "seconds": time.perf_counter() - start}), flush=True)
+
+
+def ended(child: int, kill_at: float | None) -> int:
+    """Wait for a child, or kill it; return its exit code, the negative signal if it was killed."""
+    while kill_at is not None:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if time.perf_counter() >= kill_at:
+            os.kill(child, signal.SIGKILL)
+            break
+        time.sleep(0.001)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def night(folder: str, day: str, die: tuple[str, int] | None = None) -> int:
+    """Run a night; `die` is `before` or `after`, and which of the steps on storage."""
+    try:
+        if die:
+            count_steps(*die)
+        home = Path(folder)
+        declaration = load_declaration(str(home / "visits.yaml"))
+        run_night(
+            declaration,
+            Place.of(home / "landing"),
+            Place.of(home / "lake"),
+            date.fromisoformat(day),
+            Options(),
+            Progress(Console(quiet=True)),
+        )
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def count_steps(side: str, fatal: int) -> None:
+    """Die at a step: a Delta commit, or the writing or deleting of a file that says where we are."""
+    done = 0
+
+    def mortal(step: Callable[..., Any]) -> Callable[..., Any]:
+        def stepping(*args: Any, **options: Any) -> Any:
+            nonlocal done
+            done += 1
+            if (side, done) == ("before", fatal):
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = step(*args, **options)
+            if (side, done) == ("after", fatal):
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        return stepping
+
+    for owner, name in (
+        (DeltaTable, "create_write_transaction"),
+        (Place, "write_bytes"),
+        (Place, "delete"),
+    ):
+        setattr(owner, name, mortal(getattr(owner, name)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,219 @@
+"""Nights killed with -9, and run again: the tables are those of a night that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import polars as pl
+import pytest
+from small_night import DAY, SmallNight, assert_same, declare, row, rows
+
+KILLS = 50
+KILLED = -9
+SEED = 20260308
+EARLIER = DAY - timedelta(1)
+
+
+class Forks:
+    """Processes that run nights in children, one for each of two cores."""
+
+    def __init__(self) -> None:
+        self.idle: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
+        self.all = [self._start() for _ in range(2)]
+
+    def _start(self) -> subprocess.Popen[str]:
+        command = [sys.executable, str(Path(__file__).with_name("forks.py"))]
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        self.idle.put(process)
+        return process
+
+    def run(
+        self, night: SmallNight, seconds: float | None = None, die: tuple[str, int] | None = None
+    ) -> dict[str, Any]:
+        """Run a night in a child; return its exit code and how long it lived.
+
+        Args:
+            seconds: when to kill it.
+            die: at which side of which step it kills itself.
+        """
+        process = self.idle.get()
+        try:
+            assert process.stdin
+            assert process.stdout
+            settings = {"folder": str(night.folder), "day": f"{DAY}", "die": die}
+            print(json.dumps({"night": settings, "seconds": seconds}), file=process.stdin)
+            return dict(json.loads(process.stdout.readline()))
+        finally:
+            self.idle.put(process)
+
+    def stop(self) -> None:
+        for process in self.all:
+            assert process.stdin
+            process.stdin.close()
+            process.wait(60)
+            assert process.stdout
+            process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[Forks]:
+    started = Forks()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
+    """A lake with two nights, of which the later is to be run again: sites delivered anew.
+
+    One site is held and will settle, one is settled and will be held, one brings other rows, one
+    is as it was; rows of every disposition are there before and after.
+    """
+    folder = tmp_path_factory.mktemp("before")
+    night = SmallNight(folder, declare(folder))
+    for day, hour in ((EARLIER, "2026-03-08T20:00:00Z"), (DAY, "2026-03-09T20:00:00Z")):
+        for site in ("nyc", "kathmandu", "kiritimati", "pago"):
+            sent = [{**one, "at": one["at"].replace(f"{DAY}", f"{day}")} for one in rows(site, 6)]
+            sent += [sent[0], {**row(site, "bad"), "fee": "x"}]
+            sent.append(row(site, "late", at="2026-01-01T00:00:00Z"))
+            night.deliver(site, sent, day=day, at=hour, rows=99 if site == "pago" else -1)
+        night.run(day)
+    later = {"name": "d2", "at": "2026-03-10T00:00:00Z"}
+    night.deliver("nyc", [*rows("nyc", 4, first=3), row("nyc", "bad", fee="y")], **later)
+    night.deliver("pago", [*rows("pago", 5), *rows("pago", 1)], **later)
+    night.deliver("kiritimati", rows("kiritimati", 2), rows=3, **later)  # type: ignore[arg-type]
+    return night
+
+
+def copied(night: SmallNight, folder: Path) -> SmallNight:
+    """Return a copy of a lake, its landing zone and its declaration."""
+    shutil.copytree(night.folder, folder)
+    return SmallNight(folder, night.declaration)
+
+
+Content = dict[str, pl.DataFrame]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    before: SmallNight, forks: Forks, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Content, float]:
+    """What the tables say after a night that nobody disturbed, and how long it took."""
+    times = []
+    for number in range(3):
+        night = copied(before, tmp_path_factory.mktemp("undisturbed") / f"{number}")
+        ended = forks.run(night)
+        assert ended["code"] == 0
+        times.append(ended["seconds"])
+    assert night.findings() == []
+    after = night.content()
+    windows = after["windows"].filter(business_date=DAY)
+    assert dict(windows.select("site", "state").rows()) == {
+        "nyc": "settled", "kathmandu": "settled", "pago": "settled", "kiritimati": "settled"
+    }  # fmt: skip
+    assert windows.filter(site="kiritimati")["reason"].to_list() == ["declared 3 rows, read 2 (-1)"]
+    for table in ("records", "quarantine", "totals_by_minutes"):
+        assert not after[table].equals(before.content()[table])
+    return after, sorted(times)[1]
+
+
+def check_killed(night: SmallNight, before: Content, after: Content) -> None:
+    """Check that a killed night left the records whole: all as before, or all as they will be."""
+    found = night.content()
+    assert found["records"].equals(before["records"]) or found["records"].equals(after["records"])
+    earlier = pl.col("business_date") == EARLIER
+    for name, table in found.items():
+        assert table.filter(earlier).equals(before[name].filter(earlier)), name
+
+
+def check_again(night: SmallNight, forks: Forks, after: Content) -> None:
+    """Run a night that was killed again, and check that all is as if nothing had been."""
+    assert forks.run(night)["code"] == 0
+    assert_same(after, night.content())
+    assert night.findings() == []
+    runs = night.table("runs")
+    assert runs["run"].is_unique().all()
+
+
+def moments(seconds: float) -> Iterator[float]:
+    """Yield moments to kill at: half over the whole of a night, half over its last third."""
+    draw = random.Random(SEED)
+    while True:
+        yield draw.uniform(0, seconds)
+        yield draw.uniform(seconds * 2 / 3, seconds)
+
+
+@pytest.mark.slow
+def test_killed_at_any_of_50_moments_and_run_again(
+    before: SmallNight, undisturbed: tuple[Content, float], forks: Forks, tmp_path: Path
+) -> None:
+    after, seconds = undisturbed
+    was = before.content()
+
+    def killed(kill: tuple[int, float]) -> bool:
+        number, moment = kill
+        night = copied(before, tmp_path / f"{number}")
+        code = forks.run(night, seconds=moment)["code"]
+        assert code in (KILLED, 0)
+        check_killed(night, was, after)
+        check_again(night, forks, after)
+        shutil.rmtree(night.folder)
+        return bool(code == KILLED)
+
+    found, drawn = 0, enumerate(moments(seconds))
+    with ThreadPoolExecutor(2) as pool:
+        while found < KILLS:
+            found += sum(pool.map(killed, [next(drawn) for _ in range(KILLS - found)]))
+    assert found == KILLS
+    assert next(drawn)[0] < 2 * KILLS  # else the moments were after the end
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_killed_at_each_step_and_run_again(
+    before: SmallNight,
+    undisturbed: tuple[Content, float],
+    forks: Forks,
+    tmp_path: Path,
+    side: str,
+) -> None:
+    after, was = undisturbed[0], before.content()
+
+    def killed(step: int) -> bool:
+        night = copied(before, tmp_path / f"{step}")
+        code = forks.run(night, die=(side, step))["code"]
+        assert code in (KILLED, 0)
+        check_killed(night, was, after)
+        check_again(night, forks, after)
+        return bool(code == KILLED)
+
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(killed, range(1, 17)))
+    assert found == sorted(found, reverse=True)
+    assert 9 <= sum(found) < 16  # each step was met, and the last ones were not reached
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_before_it_ends(
+    before: SmallNight, undisturbed: tuple[Content, float], forks: Forks, tmp_path: Path
+) -> None:
+    after, seconds = undisturbed
+    night = copied(before, tmp_path / "again")
+    draw = random.Random(SEED)
+    codes = [forks.run(night, die=("after", draw.randrange(3, 12)))["code"] for _ in range(4)]
+    codes += [forks.run(night, seconds=draw.uniform(0, seconds))["code"] for _ in range(3)]
+    assert codes.count(KILLED) >= 4
+    check_killed(night, before.content(), after)
+    check_again(night, forks, after)
