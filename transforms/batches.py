@@ -122,6 +122,14 @@ def by_radix(codes: np.ndarray) -> np.ndarray:
     return np.argsort(relative.astype(np.uint16) if small else relative, kind="stable")
 
 
+def without_views(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with views of texts as texts: few of Arrow's kernels take views."""
+    plain = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}
+    if not any(kind in plain for kind in batch.schema.types):
+        return batch
+    return batch.cast(pa.schema([f.with_type(plain.get(f.type, f.type)) for f in batch.schema]))
+
+
 def with_column(batch: pa.RecordBatch, name: str, column: pa.Array) -> pa.RecordBatch:
     """Append a column."""
     return pa.RecordBatch.from_arrays(

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from isopach.feeds.feed import Feed
 from isopach.feeds.rules import Rule
 from isopach.feeds.sites import Sites
-from isopach.transforms.batches import frame, pack, unpack, with_column
+from isopach.transforms.batches import frame, pack, unpack, with_column, without_views
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.conform import conform, extend
 from isopach.transforms.counts import Tally, Window
@@ -29,6 +29,7 @@ from isopach.transforms.quarantine import (
     as_json,
     key_text,
     quarantined,
+    readable,
 )
 from isopach.transforms.stamp import (
     business_dates,
@@ -129,7 +130,7 @@ def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Ou
     Accepted rows have the feed's payload columns, `site`, `business_date`, `_source`, `_position`
     and `_key`, a stable hash of site, business date and key.
     """
-    batch = arrival.batch
+    batch = without_views(arrival.batch)
     marks = Marks(batch.num_rows)
     _mark_errors(batch, marks)
     _mark_extra_columns(batch, feed, marks)
@@ -249,7 +250,7 @@ def _aside(
 ) -> pa.RecordBatch:
     """Return marked rows as quarantine rows, with the original as it was read."""
     chosen = pa.array(bad)
-    original, rows = frame(batch.filter(chosen)), frame(stamped.filter(chosen))
+    original, rows = frame(readable(batch.filter(chosen))), frame(stamped.filter(chosen))
     payload = [name for name in original.columns if name not in META]
     view = rows.select(
         "site",
@@ -259,7 +260,7 @@ def _aside(
         key_text(feed.key),
         dated=pl.col(feed.business_date or feed.event_time).is_not_null(),
     ).with_columns(
-        raw=original.select(as_json(payload)).to_series(),
+        raw=original.select(as_json(payload) if payload else pl.lit(None)).to_series(),
         original=original["_raw"] if "_raw" in original.columns else pl.lit(None, pl.String),
     )
     known = pl.col("site").is_in(list(sites.by_id))

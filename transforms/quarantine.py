@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -72,6 +73,42 @@ class Marks:
 def key_text(key: Sequence[str]) -> pl.Expr:
     """Return rows' keys as text: the value itself, or a JSON object of several."""
     return (pl.col(key[0]).cast(pl.String) if len(key) == 1 else as_json(key)).alias("key")
+
+
+def readable(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch with columns of types that are not plain values as text."""
+    columns = [
+        column
+        if _is_plain(column.type)
+        else pa.array(map(_text, column.to_pylist()), pa.large_string())
+        for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    """Tell whether Polars writes values of a type as JSON."""
+    if pa.types.is_dictionary(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_plain(kind.value_type)
+    if pa.types.is_struct(kind):
+        return all(_is_plain(field.type) for field in kind)
+    return not pa.types.is_decimal256(kind) and (
+        pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+        or (pa.types.is_primitive(kind) and not pa.types.is_fixed_size_binary(kind))
+        or pa.types.is_decimal(kind)
+        or pa.types.is_null(kind)
+    )
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return value.hex() if isinstance(value, bytes) else json.dumps(value, default=_text_of_odd)
+
+
+def _text_of_odd(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def as_json(columns: Sequence[str]) -> pl.Expr:

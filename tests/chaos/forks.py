@@ -72,7 +72,7 @@ def night(folder: str, day: str, die: tuple[str, int] | None = None) -> int:
 
 
 def count_steps(side: str, fatal: int) -> None:
-    """Die at a step: a Delta commit, or the writing or deleting of a file that says where we are."""
+    """Die at a step: a Delta commit, or a file written or deleted that says how far a run is."""
     done = 0
 
     def mortal(step: Callable[..., Any]) -> Callable[..., Any]:

@@ -199,10 +199,12 @@ def test_killed_at_each_step_and_run_again(
         check_again(night, forks, after)
         return bool(code == KILLED)
 
+    found: list[bool] = []
     with ThreadPoolExecutor(2) as pool:
-        found = list(pool.map(killed, range(1, 17)))
+        while all(found):
+            found += pool.map(killed, (len(found) + 1, len(found) + 2))
+    assert found.count(True) >= 9
     assert found == sorted(found, reverse=True)
-    assert 9 <= sum(found) < 16  # each step was met, and the last ones were not reached
 
 
 @pytest.mark.slow

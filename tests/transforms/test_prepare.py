@@ -434,7 +434,6 @@ def _is(expected: list[Any]) -> Any:
     return check
 
 
-@pytest.mark.xfail(strict=True, raises=BaseException, reason="Polars writes no bytes as JSON")
 @pytest.mark.parametrize(
     "column",
     [
@@ -454,20 +453,6 @@ def test_bad_row_beside_a_value_of_any_type_goes_aside(column: pa.Array) -> None
     ]
 
 
-@pytest.mark.xfail(strict=True, raises=KeyError, reason="the column is asked for by its name")
-def test_file_with_a_column_twice_fails_no_run() -> None:
-    columns = [pa.array([value], pa.large_string()) for value in GOOD.values()]
-    assert arrive([*columns, pa.array(["y"])], [*GOOD, "id"]).tally.read == 1
-
-
-@pytest.mark.xfail(strict=True, reason="a site's own column is taken for the reader's")
-def test_column_that_a_site_calls_error_is_an_extra_one() -> None:
-    outcome = run(GOOD | {"_error": "none so far"})
-    assert outcome.tally.extra == (("_error", 1),)
-    assert why(outcome) == []
-
-
-@pytest.mark.xfail(strict=True, raises=ValueError, reason="Polars makes no struct of no columns")
 def test_lines_alone_that_could_not_be_read() -> None:
     lines = [pa.array(['"a,b"'], pa.large_string()), pa.array(["wrong_number_of_fields"])]
     outcome = arrive(lines, ["_raw", "_error"])
