@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from typing import Annotated, Any
@@ -120,18 +121,25 @@ ROW_WISE = frozenset([
 """Polars functions, as it names them itself, that look at no other row."""
 
 
+LENIENT_CAST = ('"options":"Strict"', '"options":"NonStrict"')
+"""As Polars writes the options of a cast."""
+
+
 def derived(name: str, sql: str, rows: pl.DataFrame) -> pl.Expr:
     """Return a column's SQL as a Polars expression, in a type that the lake stores.
 
     Args:
         rows: an empty frame of the columns that the SQL may name.
 
+    A value that does not fit its CAST is null: one row fails no batch.
+
     Raises ValueError where the SQL is wrong, names other columns or looks at other rows.
     """
     where = f"derive.{name}: {sql!r}"
     try:
-        expression = pl.sql_expr(sql)
-        beyond = _beyond_row(json.loads(expression.meta.serialize(format="json")))
+        written = pl.sql_expr(sql).meta.serialize(format="json").replace(*LENIENT_CAST)
+        expression = pl.Expr.deserialize(io.StringIO(written), format="json")
+        beyond = _beyond_row(json.loads(written))
         if beyond:
             raise ValueError(
                 f"{where} is not computed row by row ({beyond}); "

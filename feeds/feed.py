@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 from pydantic import (
     BaseModel,
@@ -23,6 +24,8 @@ from isopach.feeds.lookups import Lookup
 from isopach.feeds.totals import Total
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
+WIDE_INTEGERS = cs.integer().cast(pl.Int64)
+"""How whole numbers enter SQL: those of 32 bits would wrap around silently."""
 RESERVED = ("site", "business_date")
 NO_OTHERS: dict[str, Any] = {"additionalProperties": False}
 SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
@@ -232,4 +235,5 @@ class Feed(Part):
 
 
 def _empty(fields: list[pa.Field]) -> pl.DataFrame:
-    return pl.DataFrame(schema={field.name: polars_type(field.type) for field in fields})
+    rows = pl.DataFrame(schema={field.name: polars_type(field.type) for field in fields})
+    return rows.with_columns(WIDE_INTEGERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from isopach.jobs.failures import BAD_USAGE, DONE, FAILED, HELD, STOPPED, explained
+
 if TYPE_CHECKING:
     from isopach.feeds.load import Declaration
     from isopach.lake.places import Place
-
-DONE, FAILED, BAD_USAGE, HELD, STOPPED = 0, 1, 2, 3, 130
 
 app = typer.Typer(
     name="isopach",
@@ -112,7 +113,7 @@ def nightly(
 
     options = Options(only=frozenset(site) if site else None, runner=runner, memory=budget)
     held, documents = False, []
-    with _explained():
+    with explained(err):
         landed, home = _place(landing), _place(lake)
         for one in days:
             summary = run_night(declaration, landed, home, one, options, Progress(err))
@@ -135,7 +136,7 @@ def counts(
     from isopach.jobs.queries import window_counts
 
     declaration = _declaration(feed)
-    with _explained():
+    with explained(err):
         rows = window_counts(_place(lake), declaration.feed.feed, _day(day), site)
     _table("counts", rows, as_json) if as_json else show.counts(out, rows)
 
@@ -155,7 +156,7 @@ def quarantine(
     from isopach.jobs.queries import quarantined_reasons, quarantined_rows
 
     declaration = _declaration(feed)
-    with _explained():
+    with explained(err):
         home = _place(lake)
         reasons = quarantined_reasons(home, declaration.feed.feed, _day(day), site, reason)
         rows = quarantined_rows(home, declaration.feed, _day(day), site, reason, limit)
@@ -173,7 +174,7 @@ def verify(feed: FeedName, lake: Lake, day: Day = None, as_json: Json = False) -
     from isopach.pipelines.verify import verify as prove
 
     declaration = _declaration(feed)
-    with _explained():
+    with explained(err):
         proof = prove(_place(lake), declaration.feed, feed_tables(declaration), _day(day))
     if as_json:
         print(json.dumps(asdict(proof), default=str))
@@ -193,7 +194,7 @@ def demo(
     """Run three nights of 200 stores with known faults, and prove the result."""
     from isopach.jobs.demo import run_demo
 
-    with _explained():
+    with explained(err):
         document = run_demo(to, rows, out if not as_json else err, err)
     if as_json:
         print(json.dumps(document, default=str))
@@ -209,49 +210,6 @@ def _declaration(feed: str) -> Declaration:
         for fault in error.faults:
             err.print(str(fault), style="red", markup=False, highlight=False)
         raise typer.Exit(BAD_USAGE) from None
-
-
-class _explained:
-    """Turn expected failures into one message and exit code 1, or 2 for what was asked wrongly."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        origin = _origin(error)
-        if isinstance(origin, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        from isopach.lake.commits import CommitRefusedError, SchemaChangeError
-        from isopach.lake.places import PlaceError
-
-        if isinstance(error, PlaceError | SchemaChangeError):
-            code = BAD_USAGE
-        elif isinstance(error, OSError | CommitRefusedError) or _from_worker(error):
-            code = FAILED
-        else:
-            return
-        err.print(_message(error, origin), style="red", markup=False, highlight=False)
-        raise typer.Exit(code) from None
-
-
-def _from_worker(error: BaseException | None) -> bool:
-    """Tell whether an error is an expected one that Beam passed on from a worker."""
-    return error is not None and "[while running" in str(error)
-
-
-def _origin(error: BaseException | None) -> BaseException | None:
-    """Return what was first raised, where Beam passed on an error from a worker."""
-    while _from_worker(error) and error is not None and error.__context__ is not None:
-        error = error.__context__
-    return error
-
-
-def _message(error: BaseException | None, origin: BaseException | None) -> str:
-    import errno
-
-    if isinstance(origin, OSError) and origin.errno == errno.ENOSPC:
-        return f"no space left: {error}; nothing was published, free some and run again"
-    return f"{error}"
 
 
 def _place(address: str) -> Place:
@@ -282,8 +240,6 @@ def _days(text: str) -> list[date]:
 
 
 def _bytes(text: str) -> int:
-    import re
-
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", text, re.IGNORECASE)
     if not match or not float(match[1]):
         _usage("--memory", text, "is not an amount of memory; write 2GB or 800MB")

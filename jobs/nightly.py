@@ -19,7 +19,7 @@ from isopach.jobs.endings import abandon, finish, finish_killed
 from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.progress import Progress
 from isopach.lake import tables
-from isopach.lake.commits import create_or_open, scan
+from isopach.lake.commits import check_columns, create_or_open, scan
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
 from isopach.lake.publish import FeedTables, publish, write_verdicts
@@ -111,7 +111,10 @@ def run_night(
     }
     run = new_run(feed.feed, "nightly", "batch", options.runner, parameters)
     target = Target(lake, feed, run.run)
-    for table in (to.records, to.quarantine, *to.totals.values()):
+    of_feed = (to.records, to.quarantine, *to.totals.values())
+    for table in of_feed:
+        check_columns(lake, table)
+    for table in of_feed:
         create_or_open(lake, table)
     record_run(lake, run)
     phases: dict[str, float] = {}

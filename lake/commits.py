@@ -170,6 +170,13 @@ def create_or_open(lake: Place, table: Table) -> DeltaTable:
     return delta
 
 
+def check_columns(lake: Place, table: Table) -> None:
+    """Check that a table, if it was written, can take its columns; raises SchemaChangeError."""
+    delta = open_table(lake, table)
+    if delta is not None:
+        missing_columns(delta, table)
+
+
 def missing_columns(delta: DeltaTable, table: Table) -> list[Field]:
     """Return the columns a table lacks; raises SchemaChangeError where they no longer fit it."""
     stored = {field.name: field.type for field in pa.schema(delta.schema().to_arrow())}
@@ -226,7 +233,10 @@ def _text(value: object) -> str | None:
 
 
 def check_files(lake: Place, table: Table, files: Sequence[DataFile]) -> None:
-    """Check that files lie where they should and fit the table; raises CommitRefusedError."""
+    """Check that files lie where they should and fit the table; raises CommitRefusedError.
+
+    A file may be older than some of the table's columns, which are null in it.
+    """
     wanted = [(field.name, plain(field.type)) for field in table.file_schema]
     for file in files:
         place = table.place(lake) / file.path
@@ -236,6 +246,6 @@ def check_files(lake: Place, table: Table, files: Sequence[DataFile]) -> None:
             raise CommitRefusedError(f"{place.uri}: {found}, {file.size} bytes were staged")
         footer = pq.read_schema(place.path, filesystem=place.filesystem)
         found_columns = [(field.name, plain(field.type)) for field in footer]
-        if found_columns != wanted:
+        if found_columns != [column for column in wanted if column in found_columns]:
             odd = sorted(set(map(str, found_columns)) ^ set(map(str, wanted))) or ["their order"]
             raise CommitRefusedError(f"{place.uri}: does not fit {table.name}: {', '.join(odd)}")

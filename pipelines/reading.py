@@ -35,6 +35,7 @@ NOT_JSON, RAGGED = "not_json", "wrong_number_of_fields"
 LONG = "|".join(rf"\d{{{whole}}}\.\d{{{16 - whole},}}" for whole in range(1, 16))
 INEXACT = rf'":\s*-?(?:{LONG}|\d{{16,}}(?:\.\d|[eE]))|\\u[dD][89a-fA-F]'
 """Numbers of more digits than a float holds, and halves of surrogate pairs."""
+CODE_BYTES = 4
 PROBED_LINES = 1000
 
 
@@ -124,10 +125,30 @@ def _check_unchanged(piece: Piece, place: Place) -> None:
 
 
 def _parquet(piece: Piece, feed: Feed, place: Place) -> Iterator[pa.RecordBatch]:
-    with pq.ParquetFile(place.path, filesystem=place.filesystem) as file:
+    footer = pq.read_metadata(place.path, filesystem=place.filesystem)
+    with pq.ParquetFile(
+        place.path,
+        metadata=footer,
+        filesystem=place.filesystem,
+        read_dictionary=_repeating(footer),
+    ) as file:
         names = _own_names(file.schema_arrow.names, feed)
         for batch in file.iter_batches(BATCH_ROWS, row_groups=piece.row_groups):
             yield batch.rename_columns(names)
+
+
+def _repeating(footer: pq.FileMetaData) -> list[str]:
+    """Return columns of text whose values repeat so often that they are best read as codes."""
+    if not footer.num_row_groups:
+        return []
+    group = footer.row_group(0)
+    chunks = [group.column(index) for index in range(group.num_columns)]
+    return [
+        chunk.path_in_schema
+        for chunk in chunks
+        if chunk.physical_type == "BYTE_ARRAY"
+        and chunk.total_uncompressed_size < CODE_BYTES * chunk.num_values
+    ]
 
 
 def _own_names(names: Sequence[str], feed: Feed) -> list[str]:

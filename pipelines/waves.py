@@ -64,16 +64,16 @@ def _group_bytes(plan: SaltingPlan, pieces: Sequence[Piece]) -> list[int]:
 
 
 def _waves(plan: SaltingPlan, pieces: Sequence[Piece], batches: list[list[int]]) -> list[Wave]:
-    waves: list[Wave] = []
-    seen: set[str] = set()
-    for number, groups in enumerate(batches):
-        chosen = frozenset(groups)
-        sites = {
-            site
-            for site, share in plan.shares.items()
-            if not chosen.isdisjoint(range(share.first, share.first + share.salts))
-        }
-        mine = tuple(piece for piece in pieces if piece.site in sites)
-        waves.append(Wave(number, chosen, mine, frozenset(sites - seen)))
-        seen |= sites
-    return waves
+    wave_of = {group: number for number, groups in enumerate(batches) for group in groups}
+    mine: list[list[Piece]] = [[] for _ in batches]
+    counted: list[set[str]] = [set() for _ in batches]
+    for piece in pieces:
+        share = plan.shares[piece.site]
+        numbers = sorted({wave_of[share.first + salt] for salt in range(share.salts)})
+        counted[numbers[0]].add(piece.site)
+        for number in numbers:
+            mine[number].append(piece)
+    return [
+        Wave(number, frozenset(groups), tuple(mine[number]), frozenset(counted[number]))
+        for number, groups in enumerate(batches)
+    ]

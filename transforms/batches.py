@@ -91,8 +91,18 @@ def repeated(text: str | None, rows: int) -> pa.DictionaryArray:
 
 
 def concat(batches: Iterable[pa.RecordBatch]) -> pa.Table:
-    """Join batches of one schema into a table with one chunk per column."""
-    return pa.Table.from_batches(batches).unify_dictionaries().combine_chunks()
+    """Join batches of the same columns into a table with one chunk per column.
+
+    Text that is a dictionary in some of them only becomes plain.
+    """
+    several = list(batches)
+    schema = several[0].schema
+    if any(batch.schema != schema for batch in several):
+        types = zip(*(batch.schema.types for batch in several), strict=True)
+        plain = [kinds[0] if len(set(kinds)) == 1 else pa.large_string() for kinds in types]
+        schema = pa.schema(list(zip(schema.names, plain, strict=True)))
+        several = [batch.cast(schema) for batch in several]
+    return pa.Table.from_batches(several).unify_dictionaries().combine_chunks()
 
 
 def frame(data: pa.RecordBatch | pa.Table) -> pl.DataFrame:

@@ -9,26 +9,39 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from isopach.feeds.feed import Feed
+from isopach.feeds.feed import WIDE_INTEGERS, Feed
 from isopach.feeds.sites import Sites
-from isopach.transforms.batches import frame, single_batch
+from isopach.transforms.batches import TEXT, frame, single_batch
 from isopach.transforms.cast import cast
 from isopach.transforms.quarantine import REJECTED, Mark, Marks
 
 
 def conform(batch: pa.RecordBatch, feed: Feed, sites: Sites, marks: Marks) -> pa.RecordBatch:
-    """Cast a batch to the feed's declared columns; absent ones are null."""
+    """Cast a batch to the feed's declared columns; absent ones are null.
+
+    Text that came as a dictionary stays one.
+    """
     names = batch.schema.names
     columns = []
     for name, column in feed.columns.items():
         if name not in names:
             columns.append(pa.nulls(batch.num_rows, column.arrow))
             continue
-        result = cast(batch.column(name), column.arrow, _zones(column.zone, batch, feed, sites))
+        given = batch.column(name)
+        if _is_coded_text(given.type) and column.type == "string":
+            columns.append(given.cast(TEXT))
+            continue
+        result = cast(given, column.arrow, _zones(column.zone, batch, feed, sites))
         if result.failed is not None:
             marks.set(result.failed, Mark(REJECTED, "malformed", name))
         columns.append(result.column)
-    return pa.RecordBatch.from_arrays(columns, schema=feed.source_schema)
+    return pa.RecordBatch.from_arrays(columns, names=list(feed.columns))
+
+
+def _is_coded_text(kind: pa.DataType) -> bool:
+    return pa.types.is_dictionary(kind) and (
+        pa.types.is_string(kind.value_type) or pa.types.is_large_string(kind.value_type)
+    )
 
 
 def extend(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
@@ -43,6 +56,7 @@ def extend(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
         rows = rows.join(
             lookup.table, on=lookup.on, how="left", maintain_order="left", nulls_equal=False
         )
+    rows = rows.with_columns(WIDE_INTEGERS)
     for derivation in feed.derivations:
         rows = rows.with_columns(derivation)
     kept = [] if feed.hook else source
@@ -54,7 +68,7 @@ def extend(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
             *computed.columns,
             *(batch.column(n) for n in stamps),
         ],
-        schema=pa.schema([*feed.payload, *(batch.schema.field(n) for n in stamps)]),
+        names=[*feed.payload.names, *stamps],
     )
 
 

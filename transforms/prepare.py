@@ -144,7 +144,7 @@ def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Ou
     elif arrival.watermark is not None:
         closed = closed_windows(site, days, sites, feed.lateness.allowed, arrival.watermark)
         marks.set(closed, Mark(LATE, "window_closed", feed.event_time))
-    stamped = _stamped(conformed, site, days, batch)
+    stamped = _stamped(conformed, site, days, batch, feed)
     tally = Tally(read=batch.num_rows, bytes=arrival.bytes, extra=_extra(batch, feed))
     bad = marks.marked
     if bad is None:
@@ -222,16 +222,21 @@ def _mark_other_dates(days: Any, day: date, feed: Feed, marks: Marks) -> None:
 
 
 def _stamped(
-    conformed: pa.RecordBatch, site: pa.DictionaryArray, days: Any, batch: pa.RecordBatch
+    conformed: pa.RecordBatch,
+    site: pa.DictionaryArray,
+    days: Any,
+    batch: pa.RecordBatch,
+    feed: Feed,
 ) -> pa.RecordBatch:
     stamps = {
+        feed.site: site,
         "site": site,
         "business_date": pa.array(days).view(pa.date32()),
         "_source": batch.column("_source"),
         "_position": batch.column("_position"),
     }
-    schema = pa.schema([*conformed.schema, *(pa.field(n, c.type) for n, c in stamps.items())])
-    return pa.RecordBatch.from_arrays([*conformed.columns, *stamps.values()], schema=schema)
+    columns = dict(zip(conformed.schema.names, conformed.columns, strict=True)) | stamps
+    return pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
 
 
 def _keyed(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:

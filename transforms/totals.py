@@ -8,6 +8,7 @@ from datetime import date
 
 import apache_beam as beam
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 
 from isopach.feeds.columns import polars_type
@@ -52,8 +53,10 @@ def merged(
 def partial_totals(rows: pa.Table, feed: Feed) -> Iterator[tuple[TotalKey, pa.RecordBatch]]:
     """Yield the totals of some accepted rows, a batch per total and window."""
     for name, total in feed.totals.items():
-        view = frame(rows.select(list(dict.fromkeys([*WINDOW, *total.columns()]))))
+        view = pl.from_arrow(rows.select(list(dict.fromkeys([*WINDOW, *total.columns()]))))
+        assert isinstance(view, pl.DataFrame)
         grouped = view.group_by(*WINDOW, *total.by).agg(_measured(total, feed))
+        grouped = grouped.with_columns(cs.categorical().cast(pl.String))
         for (site, day), part in grouped.partition_by(*WINDOW, as_dict=True).items():
             yield (name, str(site), day), single_batch(part.to_arrow())
 

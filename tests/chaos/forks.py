@@ -50,11 +50,11 @@ def ended(child: int, kill_at: float | None) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def night(folder: str, day: str, die: tuple[str, int] | None = None) -> int:
-    """Run a night; `die` is `before` or `after`, and which of the steps on storage."""
+def night(folder: str, day: str, die: int | None = None) -> int:
+    """Run a night, to its end or until just before a step on storage, counted from one."""
     try:
         if die:
-            count_steps(*die)
+            count_steps(die)
         home = Path(folder)
         declaration = load_declaration(str(home / "visits.yaml"))
         run_night(
@@ -71,23 +71,24 @@ def night(folder: str, day: str, die: tuple[str, int] | None = None) -> int:
     return 0
 
 
-def count_steps(side: str, fatal: int) -> None:
-    """Die at a step: a Delta commit, or a file written or deleted that says how far a run is."""
+def count_steps(fatal: int) -> None:
+    """Die before a step: a table made, a Delta commit, or a file that says how far a run is.
+
+    What a step leaves is what the next one finds, so that dying after each is among these.
+    """
     done = 0
 
     def mortal(step: Callable[..., Any]) -> Callable[..., Any]:
         def stepping(*args: Any, **options: Any) -> Any:
             nonlocal done
             done += 1
-            if (side, done) == ("before", fatal):
+            if done == fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = step(*args, **options)
-            if (side, done) == ("after", fatal):
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            return step(*args, **options)
 
         return stepping
 
+    DeltaTable.create = staticmethod(mortal(DeltaTable.create))  # type: ignore[assignment]
     for owner, name in (
         (DeltaTable, "create_write_transaction"),
         (Place, "write_bytes"),

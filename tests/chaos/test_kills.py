@@ -40,13 +40,13 @@ class Forks:
         return process
 
     def run(
-        self, night: SmallNight, seconds: float | None = None, die: tuple[str, int] | None = None
+        self, night: SmallNight, seconds: float | None = None, die: int | None = None
     ) -> dict[str, Any]:
         """Run a night in a child; return its exit code and how long it lived.
 
         Args:
             seconds: when to kill it.
-            die: at which side of which step it kills itself.
+            die: before which step on storage it kills itself.
         """
         process = self.idle.get()
         try:
@@ -90,10 +90,10 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
             sent.append(row(site, "late", at="2026-01-01T00:00:00Z"))
             night.deliver(site, sent, day=day, at=hour, rows=99 if site == "pago" else -1)
         night.run(day)
-    later = {"name": "d2", "at": "2026-03-10T00:00:00Z"}
+    later: dict[str, Any] = {"name": "d2", "at": "2026-03-10T00:00:00Z"}
     night.deliver("nyc", [*rows("nyc", 4, first=3), row("nyc", "bad", fee="y")], **later)
     night.deliver("pago", [*rows("pago", 5), *rows("pago", 1)], **later)
-    night.deliver("kiritimati", rows("kiritimati", 2), rows=3, **later)  # type: ignore[arg-type]
+    night.deliver("kiritimati", rows("kiritimati", 2), rows=3, **later)
     return night
 
 
@@ -181,19 +181,14 @@ def test_killed_at_any_of_50_moments_and_run_again(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_killed_at_each_step_and_run_again(
-    before: SmallNight,
-    undisturbed: tuple[Content, float],
-    forks: Forks,
-    tmp_path: Path,
-    side: str,
+def test_killed_before_each_step_and_run_again(
+    before: SmallNight, undisturbed: tuple[Content, float], forks: Forks, tmp_path: Path
 ) -> None:
     after, was = undisturbed[0], before.content()
 
     def killed(step: int) -> bool:
         night = copied(before, tmp_path / f"{step}")
-        code = forks.run(night, die=(side, step))["code"]
+        code = forks.run(night, die=step)["code"]
         assert code in (KILLED, 0)
         check_killed(night, was, after)
         check_again(night, forks, after)
@@ -214,8 +209,33 @@ def test_killed_again_and_again_before_it_ends(
     after, seconds = undisturbed
     night = copied(before, tmp_path / "again")
     draw = random.Random(SEED)
-    codes = [forks.run(night, die=("after", draw.randrange(3, 12)))["code"] for _ in range(4)]
+    codes = [forks.run(night, die=draw.randrange(4, 12))["code"] for _ in range(4)]
     codes += [forks.run(night, seconds=draw.uniform(0, seconds))["code"] for _ in range(3)]
     assert codes.count(KILLED) >= 4
     check_killed(night, before.content(), after)
     check_again(night, forks, after)
+
+
+@pytest.mark.slow
+def test_killed_in_the_first_night_of_a_lake(
+    before: SmallNight, forks: Forks, tmp_path: Path
+) -> None:
+    def first(name: str) -> SmallNight:
+        night = copied(before, tmp_path / name)
+        shutil.rmtree(night.lake.path)
+        return night
+
+    undisturbed = first("undisturbed")
+    assert forks.run(undisturbed)["code"] == 0
+    after = undisturbed.content()
+    assert not after["records"].is_empty()
+
+    def killed(step: int) -> None:
+        night = first(f"{step}")
+        assert forks.run(night, die=step)["code"] == KILLED
+        records = night.content()["records"]
+        assert records.is_empty() or records.equals(after["records"])
+        check_again(night, forks, after)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(killed, range(1, 17, 3)))

@@ -525,11 +525,13 @@ def test_ctrl_c_says_so_and_leaves_nothing_half_published(
     for table in ("records", "quarantine", "totals_by_sku"):
         assert pl.read_delta(str(lake / "sales" / table)).is_empty()
     runs = pl.read_delta(str(lake / "ledger/runs"))
+    assert runs.filter(outcome="published").is_empty()
+    if moment == "planning":
+        return
     assert runs["outcome"].str.starts_with("failed: ").to_list() == [True]
     result = isopach(*arguments)
     assert result.code == 0
     assert result.document["accepted"] == pl.read_delta(str(lake / "sales/records")).height
-    assert isopach("verify", "sales", "--lake", lake).code == 0
 
 
 def test_places_are_absolute() -> None:

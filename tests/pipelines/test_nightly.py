@@ -14,7 +14,10 @@ from small_night import DAY, FEED, ZONES, SmallNight, assert_same, declare, line
 
 from isopach.feeds.load import Declaration
 from isopach.feeds.sites import load_sites
+from isopach.lake import publish
 from isopach.lake.commits import SchemaChangeError
+from isopach.lake.places import Place
+from isopach.lake.tables import Table
 from isopach.pipelines import waves
 from isopach.pipelines.deliveries import LandingError
 
@@ -364,6 +367,36 @@ def test_a_column_that_changes_is_refused(
         night.declared(columns=changed).run()
     assert_same(before, SmallNight(night.folder, night.declaration).content())
     assert night.table("runs").equals(runs)
+
+
+def test_a_change_that_is_refused_widens_no_other_table(night: SmallNight) -> None:
+    deliver_all(night)
+    night.run()
+    totals = {**FEED["totals"], "all": {"by": [], "measures": {"visits": {"max": "fee"}}}}
+    later = night.declared(columns={**FEED["columns"], "nurse": "string"}, totals=totals)
+    with pytest.raises(SchemaChangeError, match="column 'visits' is stored as int64"):
+        later.run()
+    assert "nurse" not in night.table("records").columns
+
+
+def test_a_night_stopped_while_publishing_is_finished_by_a_feed_with_more_columns(
+    night: SmallNight, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver_all(night)
+    replace_rows = publish.replace_rows
+
+    def stopping(lake: Place, table: Table, *args: Any) -> int:
+        if table.name == "visits/records":
+            raise KeyboardInterrupt
+        return replace_rows(lake, table, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "replace_rows", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            night.run()
+    later = night.declared(columns={**FEED["columns"], "nurse": "string"})
+    assert later.run().outcome == "published"
+    assert later.findings() == []
 
 
 # What a feed computes

@@ -4,7 +4,7 @@ from collections import Counter
 from datetime import date
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isopach.pipelines import waves
@@ -34,6 +34,7 @@ def planned(sizes: dict[str, int], target: int) -> tuple[SaltingPlan, list[Piece
     return plan_salts(sizes, target), pieces
 
 
+@settings(deadline=None)
 @given(SIZES, st.integers(1, 500), st.none() | st.integers(1, 200_000))
 def test_each_group_is_in_one_wave_and_each_site_counted_once(
     sizes: dict[str, int], target: int, memory: int | None

@@ -1,0 +1,66 @@
+"""Exit codes, and expected failures told in one message instead of a traceback."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+DONE, FAILED, BAD_USAGE, HELD, STOPPED = 0, 1, 2, 3, 130
+
+
+@contextmanager
+def explained(console: Console) -> Iterator[None]:
+    """Turn an expected failure into one message and its exit code; others are raised."""
+    try:
+        yield
+    except BaseException as error:
+        if any(isinstance(one, KeyboardInterrupt) for one in _chain(error)):
+            raise KeyboardInterrupt from None
+        code = _code(error)
+        if code is None:
+            raise
+        console.print(_message(error), style="red", markup=False, highlight=False)
+        raise typer.Exit(code) from None
+
+
+def _code(error: BaseException) -> int | None:
+    from deltalake.exceptions import DeltaError
+
+    from isopach.lake.commits import CommitRefusedError, SchemaChangeError
+    from isopach.lake.places import PlaceError
+
+    if isinstance(error, PlaceError | SchemaChangeError):
+        return BAD_USAGE
+    from_worker = "[while running" in str(error)  # Beam passed it on
+    expected = isinstance(error, OSError | CommitRefusedError | DeltaError)
+    return FAILED if expected or from_worker or any(map(_is_full, _chain(error))) else None
+
+
+def _message(error: BaseException) -> str:
+    full = next(filter(_is_full, _chain(error)), None)
+    text = re.sub(r"\x1b\[\d*m", "", str(full or error))  # delta-rs colours what it says
+    if full is None:
+        return text
+    return (
+        f"no space left: {' '.join(text.split())}; free some and run again: "
+        "what this run began is then finished or started over"
+    )
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those that led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_full(error: BaseException) -> bool:
+    """Tell whether a disk is full; delta-rs says so in its text only."""
+    return isinstance(error, OSError) and (
+        error.errno == errno.ENOSPC or f"os error {errno.ENOSPC}" in str(error)
+    )
