@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -153,21 +154,13 @@ def _removal(file: Active) -> RemoveAction:
 
 def create_or_open(lake: Place, table: Table) -> DeltaTable:
     """Return a table at its newest version, made or widened to the columns it should have."""
-    place = table.place(lake)
-    delta = open_table(lake, table)
-    if delta is None:
-        place.make_parent()
-        delta = DeltaTable.create(
-            place.uri,
-            table.schema,
-            mode="ignore",
-            partition_by=list(table.partition_by),
-            storage_options=place.storage_options,
-        )
+    delta = open_table(lake, table) or _created(lake, table)
     missing = missing_columns(delta, table)
-    if missing:
+    if not missing:
+        return delta
+    with suppress(CommitFailedError):  # another writer changed it meanwhile: look again
         delta.alter.add_columns(missing)
-    return delta
+    return create_or_open(lake, table)
 
 
 def check_columns(lake: Place, table: Table) -> None:
@@ -175,6 +168,23 @@ def check_columns(lake: Place, table: Table) -> None:
     delta = open_table(lake, table)
     if delta is not None:
         missing_columns(delta, table)
+
+
+def _created(lake: Place, table: Table) -> DeltaTable:
+    place = table.place(lake)
+    place.make_parent()
+    with suppress(CommitFailedError):  # another writer has made it
+        DeltaTable.create(
+            place.uri,
+            table.schema,
+            mode="ignore",
+            partition_by=list(table.partition_by),
+            storage_options=place.storage_options,
+            commit_properties=CommitProperties(max_commit_retries=0),
+        )
+    delta = open_table(lake, table)
+    assert delta is not None
+    return delta
 
 
 def missing_columns(delta: DeltaTable, table: Table) -> list[Field]:

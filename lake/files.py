@@ -117,13 +117,13 @@ def statistics(footer: pq.FileMetaData) -> str:
         high = _json_value(max(s.max for s in bounds))
         if low is not None and high is not None:
             least[name], most[name] = low, high
-    stats = {
+    found = {
         "numRecords": footer.num_rows,
         "minValues": least,
         "maxValues": most,
         "nullCount": nulls,
     }
-    return json.dumps(stats, ensure_ascii=False)  # delta-rs misreads escapes as of U+20BB7
+    return json.dumps(found, ensure_ascii=False)  # delta-rs misreads escapes as of U+20BB7
 
 
 def _json_value(value: Any) -> Any:

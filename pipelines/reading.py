@@ -7,11 +7,8 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from math import isinf
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -23,6 +20,7 @@ import pyarrow.parquet as pq
 
 from isopach.feeds.feed import Feed
 from isopach.lake.places import Place
+from isopach.pipelines.json_lines import decode_json
 from isopach.pipelines.pieces import Piece
 from isopach.pipelines.progress import ROWS
 from isopach.transforms.batches import BATCH_ROWS, repeated, with_column
@@ -31,12 +29,8 @@ from isopach.transforms.prepare import META, Arrival
 from isopach.transforms.quarantine import UNREADABLE, quarantined
 
 BLOCK_BYTES = 1 << 23
-NOT_JSON, RAGGED = "not_json", "wrong_number_of_fields"
-LONG = "|".join(rf"\d{{{whole}}}\.\d{{{16 - whole},}}" for whole in range(1, 16))
-INEXACT = rf'":\s*-?(?:{LONG}|\d{{16,}}(?:\.\d|[eE]))|\\u[dD][89a-fA-F]'
-"""Numbers of more digits than a float holds, and halves of surrogate pairs."""
+RAGGED = "wrong_number_of_fields"
 CODE_BYTES = 4
-PROBED_LINES = 1000
 
 
 class UnreadableError(Exception):
@@ -241,81 +235,3 @@ def _lines(text: bytes, feed: Feed) -> Iterator[pa.RecordBatch]:
     lines = lines.filter(lines != "")
     if len(lines):
         yield from decode_json(lines, feed)
-
-
-def decode_json(lines: pl.Series, feed: Feed) -> Iterator[pa.RecordBatch]:
-    """Yield the declared fields of JSON lines as text, with the line as `_raw`.
-
-    Numbers are not rounded, and what is nested in a field is JSON text; where Polars cannot do
-    that, or some line is not a JSON object, all are decoded one by one.
-    """
-    names = list(dict.fromkeys([*feed.columns, *_own_names(_other_fields(lines, feed), feed)]))
-    fields = pl.Struct(dict.fromkeys(names, pl.String))
-    values = _decoded_at_once(lines, fields)
-    if values is None:
-        values = pl.Series([decoded(line, names) for line in lines], dtype=fields)
-    error = pl.select(pl.when(values.is_null()).then(pl.lit(NOT_JSON)).alias("_error"))
-    rows = values.struct.unnest().with_columns(error.to_series(), lines.alias("_raw"))
-    yield from rows.to_arrow().combine_chunks().to_batches()
-
-
-def _other_fields(lines: pl.Series, feed: Feed) -> list[str]:
-    """Return fields that the feed does not declare.
-
-    Where they are only counted, the first lines of a block tell; where they are a reason to
-    reject, all do.
-    """
-    some = lines if feed.extra_columns == "reject" else lines.head(PROBED_LINES)
-    found: set[str] = set()
-    for line in some:
-        with suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row, dict) and "".join(row).encode():
-                found.update(row)
-    return sorted(found - set(feed.columns))
-
-
-def _decoded_at_once(lines: pl.Series, fields: pl.Struct) -> pl.Series | None:
-    if lines.str.contains(INEXACT).any():
-        return None
-    try:
-        values = lines.str.json_decode(fields)
-    except pl.exceptions.ComputeError:
-        return None
-    return values if len(values) == len(lines) else None  # Polars joins lines before it parses
-
-
-def decoded(line: str, fields: Iterable[str]) -> dict[str, str | None] | None:
-    """Return fields of a JSON object as text; None if the line is anything else."""
-    try:
-        found = json.loads(
-            line, parse_float=_number, parse_constant=_number, object_pairs_hook=_first_of_each
-        )
-        values = {name: _text(found.get(name)) for name in fields}
-        "".join(filter(None, values.values())).encode()  # half a surrogate pair cannot be
-    except (ValueError, ArithmeticError, RecursionError, AttributeError):
-        return None
-    return values
-
-
-def _first_of_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    first: dict[str, Any] = {}
-    for name, value in pairs:
-        first.setdefault(name, value)
-    return first
-
-
-def _number(text: str) -> Decimal:
-    value = Decimal(text)
-    if isinf(float(value)) or value.is_nan() or value.adjusted() < -400:
-        raise ValueError(f"{text}: no number that a column can hold")
-    return value
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, Decimal):
-        text = f"{value:f}"
-        return text.rstrip("0").rstrip(".") if "." in text else text
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=float)

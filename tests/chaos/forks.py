@@ -88,7 +88,7 @@ def count_steps(fatal: int) -> None:
 
         return stepping
 
-    DeltaTable.create = staticmethod(mortal(DeltaTable.create))  # type: ignore[assignment]
+    DeltaTable.create = staticmethod(mortal(DeltaTable.create))  # type: ignore[method-assign]
     for owner, name in (
         (DeltaTable, "create_write_transaction"),
         (Place, "write_bytes"),

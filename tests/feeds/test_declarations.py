@@ -199,6 +199,14 @@ def test_loaded_feed_cannot_be_changed(tmp_path: Path) -> None:
         ),
         (
             "  paid:  {",
+            "  Site:  {",
+            [
+                "till.yaml:10: columns.Site: 'Site' is a name the lake itself uses; "
+                "call it otherwise"
+            ],
+        ),
+        (
+            "  paid:  {",
             "  _key:  {",
             [
                 "till.yaml:10: columns._key: '_key': "

@@ -25,6 +25,7 @@ from isopach.lake.commits import (
     version,
 )
 from isopach.lake.places import Place
+from isopach.lake.tables import Table
 
 
 @pytest.fixture
@@ -78,6 +79,28 @@ def test_loser_of_a_race_decides_anew_on_what_the_winner_left(lake: Place) -> No
     assert commit(lake, TABLE, decide) == 5
     assert [len(files) for files in seen] == [1, 2, 3, 4]
     assert ids(lake) == ["a", "m", "r1", "r2", "r3"]
+
+
+def test_table_is_made_once_by_those_who_need_it_first(lake: Place) -> None:
+    start = threading.Barrier(6)
+    failed: list[BaseException] = []
+
+    def make() -> None:
+        start.wait(60)
+        try:
+            create_or_open(lake, TABLE)
+        except BaseException as error:
+            failed.append(error)
+
+    for _ in range(5):
+        (lake / "till").delete()
+        workers = [threading.Thread(target=make) for _ in range(6)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert failed == []
+        assert version(lake, TABLE) == 0
 
 
 def test_two_that_opened_the_same_version_never_both_win(
@@ -161,7 +184,6 @@ def test_cut_file_is_refused(lake: Place) -> None:
     ("spoil", "said"),
     [
         (lambda t: t.set_column(1, "count", t.column("count").cast(pa.float64())), "'count'"),
-        (lambda t: t.drop_columns("count"), "'count'"),
         (lambda t: t.append_column("more", t.column("id")), "'more'"),
         (lambda t: t.rename_columns(["id", "number", "site"]), "'number'"),
         (lambda t: t.select(["count", "id", "site"]), "their order"),
@@ -179,6 +201,15 @@ def test_file_of_another_schema_is_refused(
     with pytest.raises(CommitRefusedError, match=r"does not fit till/records: .*" + said):
         add(lake, replace(file, size=path.stat().st_size))
     assert paths(lake) == {good.path}
+
+
+def test_file_that_is_older_than_a_column_is_taken(lake: Place) -> None:
+    old = write(lake, "f1", rows("a"))
+    wider = Table(TABLE.name, pa.schema([pa.field("new", pa.int32()), *TABLE.schema]))
+    add(lake, old, table=wider)
+    assert stored(lake, wider) == [
+        {"new": None, "id": "a", "count": 1, "site": "A", "business_date": DAY}
+    ]
 
 
 @pytest.mark.parametrize("name", ["my lake", "ü", "a[1]", "a*", "a?b", "a#b", "a:b", "a'b", "{a}"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -49,6 +50,28 @@ def test_added_column_is_null_in_older_rows(lake: Place) -> None:
         ("b", "red", None),
     ]
     assert {row["business_date"] for row in found} == {DAY}
+
+
+def test_column_is_added_once_by_those_who_need_it_first(lake: Place) -> None:
+    wider = with_fields(pa.field("colour", pa.large_string()))
+    start = threading.Barrier(6)
+    failed: list[BaseException] = []
+
+    def widen() -> None:
+        start.wait(60)
+        try:
+            create_or_open(lake, wider)
+        except BaseException as error:
+            failed.append(error)
+
+    workers = [threading.Thread(target=widen) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert failed == []
+    assert version(lake, wider) == 2
+    assert stored(lake, wider)[0]["colour"] is None
 
 
 def test_no_new_column_no_new_version(lake: Place) -> None:

@@ -72,6 +72,13 @@ def test_statistics_are_over_all_row_groups(tmp_path: Path) -> None:
     assert groups == 2
 
 
+def test_row_group_without_bounds_leaves_none(tmp_path: Path) -> None:
+    numbers = [1.0] * ROW_GROUP + [math.nan]
+    assert bounds(tmp_path, pa.float64(), numbers) == (None, None, 0)
+    numbers = [1.0] * ROW_GROUP + [None]
+    assert bounds(tmp_path, pa.float64(), numbers) == (1.0, 1.0, 1)
+
+
 @settings(max_examples=40, deadline=None)
 @given(values=st.lists(st.none() | st.decimals(-(10**8) + 1, 10**8 - 1, places=2), min_size=1))
 def test_bounds_of_decimals_hold_their_values(

@@ -67,6 +67,7 @@ def copied(night: SmallNight, folder: Path) -> SmallNight:
     return SmallNight(folder, night.declaration)
 
 
+@pytest.mark.slow
 @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 120), st.just(None))
 @example(1, None)
