@@ -9,6 +9,7 @@ from isopach.lake.ledger import Run, record_run
 from isopach.lake.places import Place
 from isopach.lake.publish import VERDICTS, FeedTables, publish
 from isopach.pipelines.staging import Target, staging
+from isopach.transforms.threads import wait_until_idle
 
 PUBLISHED = "published"
 """The mark on a staging folder whose verdicts are carried out."""
@@ -42,6 +43,7 @@ def _versions(lake: Place, to: FeedTables) -> dict[str, int | None]:
 
 def abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseException) -> None:
     """Delete what a failed run staged, unless it is being published, and record the failure."""
+    wait_until_idle()
     if not (target.folder / VERDICTS).exists():
         for table in (to.records, to.quarantine, *to.totals.values()):
             _delete_files_of(table.place(lake), run.run)

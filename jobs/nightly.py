@@ -116,9 +116,9 @@ def run_night(
         check_columns(lake, table)
     for table in of_feed:
         create_or_open(lake, table)
-    record_run(lake, run)
     phases: dict[str, float] = {}
     try:
+        record_run(lake, run)
         with show.phase("Plan", phases):
             usual = usual_rows(lake, feed.feed, day)
             pieces = plan_pieces(landing, feed.feed, day, deliveries, usual)

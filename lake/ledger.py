@@ -49,7 +49,7 @@ def new_run(feed: str, cadence: str, mode: str, engine: str, parameters: dict[st
     started = datetime.now(UTC)
     text = json.dumps(parameters, sort_keys=True, default=str)
     return Run(
-        run=f"{started:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}",
+        run=f"{started:%Y%m%dT%H%M%S%f}-{secrets.token_hex(3)}",
         feed=feed,
         cadence=cadence,
         mode=mode,

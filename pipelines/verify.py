@@ -48,10 +48,15 @@ class Proof:
 
 
 def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
-    """Check every window of a feed (of one business date), reading nothing but the tables."""
+    """Check every window of a feed (of one business date), reading nothing but the tables.
+
+    A window that is held and never was settled has no records: its accepted rows wait, and the
+    others are in quarantine.
+    """
     of_feed = pl.col("feed") == feed.feed
     on_day = pl.lit(True) if day is None else pl.col("business_date") == day
     ledger = scan(lake, tables.WINDOWS).filter(of_feed, on_day).collect().sort(WINDOW[::-1])
+    ledger = ledger.with_columns(read_by=pl.coalesce("settled_by", "run"))
     counts = scan(lake, tables.COUNTS).filter(of_feed, on_day).collect()
     findings = [
         *_unknown_windows(lake, to, ledger, on_day),
@@ -62,20 +67,20 @@ def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
     for chunk in _chunks(ledger):
         rows = _rows_of(lake, to.records, chunk)
         aside = _rows_of(lake, to.quarantine, chunk).join(
-            chunk.select(*WINDOW, _run="settled_by"), on=[*WINDOW, "_run"], how="semi"
+            chunk.select(*WINDOW, _run="read_by"), on=[*WINDOW, "_run"], how="semi"
         )
         records, quarantined = records + rows.height, quarantined + aside.height
-        settled = chunk.filter(pl.col("settled_by").is_not_null()).join(
+        read = chunk.join(
             counts.drop("feed", "checksum", "reason"),
-            left_on=[*WINDOW, "settled_by"],
+            left_on=[*WINDOW, "read_by"],
             right_on=[*WINDOW, "run"],
             how="left",
         )
         findings += [
-            *_conservation(settled, rows, aside),
+            *_conservation(read, rows, aside),
             *_checksums(chunk, rows, feed),
             *_keys(rows, feed),
-            *_positions(settled, rows, aside),
+            *_positions(read, rows, aside),
             *_totals(lake, feed, to, chunk, rows),
         ]
     settled_windows = ledger.height - ledger["settled_by"].null_count()
@@ -110,9 +115,7 @@ def _repeated(
     yield from (Finding(check, site, day, message) for site, day in twice.rows())
 
 
-def _conservation(
-    settled: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame
-) -> Iterator[Finding]:
+def _conservation(read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -> Iterator[Finding]:
     """Check counts against each other, and against the rows that are there."""
     there = rows.group_by(WINDOW).agg(pl.len().alias("records"))
     kinds = ["rejected", "late", "duplicate"]
@@ -122,24 +125,25 @@ def _conservation(
             for kind in kinds
         )
     )
-    table = settled.join(there, on=WINDOW, how="left").join(put_aside, on=WINDOW, how="left")
+    table = read.join(there, on=WINDOW, how="left").join(put_aside, on=WINDOW, how="left")
     for row in table.with_columns(cs.starts_with("found_", "records").fill_null(0)).iter_rows(
         named=True
     ):
         window = row["site"], row["business_date"]
         if row["read"] is None:
-            yield Finding("counts", *window, f"no counts of run {row['settled_by']}")
+            yield Finding("counts", *window, f"no counts of run {row['read_by']}")
             continue
         sum_of_parts = row["accepted"] + sum(row[kind] for kind in kinds)
         if row["read"] != sum_of_parts:
             yield Finding(
                 "conservation", *window, f"read {row['read']:,}, accounted for {sum_of_parts:,}"
             )
-        if row["declared"] is not None and row["declared"] != row["read"]:
+        settled = row["settled_by"] is not None
+        if settled and row["declared"] is not None and row["declared"] != row["read"]:
             yield Finding(
                 "declared", *window, f"declared {row['declared']:,}, read {row['read']:,}"
             )
-        if not row["records"] == row["accepted"] == row["rows"]:
+        if not row["records"] == (row["accepted"] if settled else 0) == row["rows"]:
             yield Finding(
                 "records",
                 *window,
@@ -184,13 +188,17 @@ def _keys(rows: pl.DataFrame, feed: Feed) -> Iterator[Finding]:
         yield Finding("unique", site, day, text)
 
 
-def _positions(settled: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -> Iterator[Finding]:
-    """Check that each position of a source is in exactly one table, and that none is left out."""
+def _positions(read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -> Iterator[Finding]:
+    """Check that each position of a source is in exactly one table, and that none is left out.
+
+    Windows whose accepted rows wait are passed over.
+    """
+    whole = read.filter(pl.col("settled_by").is_not_null() | (pl.col("accepted") == 0))
     where = [*WINDOW, "_source"]
     taken = ["site", "business_date", "_source", "_position"]
     both = pl.concat(
         [rows.select(taken), aside.filter(pl.col("disposition") != UNREADABLE).select(taken)]
-    )
+    ).join(whole, on=WINDOW, how="semi")
     sources = both.group_by(where).agg(
         rows=pl.len(), distinct=pl.col("_position").n_unique(), last=pl.col("_position").max()
     )
@@ -200,10 +208,10 @@ def _positions(settled: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -
     for site, day, source, count, distinct, last in odd.iter_rows():
         text = f"{source}: {last + 1:,} positions, {distinct:,} of them stored in {count:,} rows"
         yield Finding("positions", site, day, text)
-    read = settled.drop_nulls("read").join(
-        sources.group_by(WINDOW).agg(pl.col("rows").sum().alias("found")), on=WINDOW
-    )
-    for site, day, found, counted in read.select(*WINDOW, "found", "read").iter_rows():
+    found_rows = sources.group_by(WINDOW).agg(pl.col("rows").sum().alias("found"))
+    counted_rows = whole.drop_nulls("read").join(found_rows, on=WINDOW, how="left")
+    counted_rows = counted_rows.with_columns(pl.col("found").fill_null(0))
+    for site, day, found, counted in counted_rows.select(*WINDOW, "found", "read").iter_rows():
         if found != counted:
             yield Finding("positions", site, day, f"{found:,} rows stored, {counted} read")
 

@@ -27,6 +27,12 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads(), thread_name_prefix="isopach")
 
 
+def wait_until_idle() -> None:
+    """Wait for what threads still work on, and drop what they have not begun."""
+    _pool().shutdown(wait=True, cancel_futures=True)
+    _pool.cache_clear()
+
+
 def flat_map(fn: Callable[..., Iterable[Any]], **arguments: Any) -> beam.ParDo:
     """Return a FlatMap of a function (with these keyword arguments) that runs in threads."""
     return beam.ParDo(_Ahead(partial(fn, **arguments)))

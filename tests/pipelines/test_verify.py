@@ -90,11 +90,16 @@ def test_a_good_lake_is_proved(good: SmallNight) -> None:
     to = feed_tables(good.declaration)
     proof = verify(good.lake, good.declaration.feed, to, None)
     assert proof.findings == []
-    assert (proof.windows, proof.settled, proof.records, proof.quarantined) == (6, 4, 20, 8)
+    assert (proof.windows, proof.settled, proof.records, proof.quarantined) == (6, 4, 20, 10)
     proof = verify(good.lake, good.declaration.feed, to, NEXT)
-    assert (proof.windows, proof.settled, proof.records, proof.quarantined) == (3, 2, 10, 4)
+    assert (proof.windows, proof.settled, proof.records, proof.quarantined) == (3, 2, 10, 6)
     proof = verify(good.lake, good.declaration.feed, to, date(2020, 1, 1))
     assert (proof.windows, proof.records, proof.findings) == (0, 0, [])
+
+
+def test_rows_set_aside_of_a_held_window_are_proved_too(lake: Lake) -> None:
+    lake.delete(ASIDE, f"site = 'pago' and business_date = '{NEXT}'")
+    assert lake.checks(NEXT) == {"quarantine", "positions"}
 
 
 def test_a_lake_without_tables_has_nothing_to_prove(night: SmallNight) -> None:

@@ -137,12 +137,3 @@ def test_bundle_after_a_failed_one_starts_empty() -> None:
 
 def later(number: int) -> Iterator[Any]:
     yield TimestampedValue(number, 99)
-
-
-@pytest.mark.xfail(strict=True, reason="an output that brings its own time is wrapped in another")
-def test_output_that_brings_its_own_time_keeps_it() -> None:
-    dofn = flat_map(later).dofn
-    dofn.start_bundle()
-    _ = [*dofn.process(1, 0, beam.window.GlobalWindow())]
-    (output,) = dofn.finish_bundle()
-    assert (output.value, output.timestamp) == (1, 99)
