@@ -92,7 +92,7 @@ def test_table_is_made_once_by_those_who_need_it_first(lake: Place) -> None:
         except BaseException as error:
             failed.append(error)
 
-    for _ in range(5):
+    for _ in range(20):
         (lake / "till").delete()
         workers = [threading.Thread(target=make) for _ in range(6)]
         for worker in workers:

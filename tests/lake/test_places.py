@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,28 @@ def test_bytes_are_written_whole_and_replaced(tmp_path: Path) -> None:
     file.write_bytes(b"second")
     assert file.read_bytes() == b"second"
     assert [e.base_name for e in (Place.of(tmp_path) / "deep/folder").entries()] == ["file.json"]
+
+
+def test_reader_sees_the_old_content_or_the_new(tmp_path: Path) -> None:
+    file = Place.of(tmp_path) / "file"
+    contents = {bytes([n]) * 300_000 for n in range(4)}
+    file.write_bytes(next(iter(contents)))
+    seen: list[bool] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.append(file.read_bytes() in contents)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(10):
+        for content in contents:
+            file.write_bytes(content)
+    done.set()
+    reader.join()
+    assert len(seen) > 10
+    assert all(seen)
 
 
 def test_interrupted_write_leaves_the_old_content(
