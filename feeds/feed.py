@@ -11,6 +11,7 @@ import polars as pl
 import polars.selectors as cs
 import pyarrow as pa
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -20,6 +21,7 @@ from pydantic import (
 )
 
 from isopach.feeds.columns import ColumnName, ColumnOrType, derived, polars_type
+from isopach.feeds.hooks import known_hook
 from isopach.feeds.lookups import Lookup
 from isopach.feeds.totals import Total
 
@@ -54,6 +56,10 @@ Duration = Annotated[
         _duration, json_schema_input_type=Annotated[str, Field(pattern=r"^\d{1,6}\s*[smhd]$")]
     ),
     PlainSerializer(_written),
+]
+
+HookName = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"), AfterValidator(known_hook)
 ]
 
 
@@ -95,9 +101,8 @@ class Feed(Part):
         default={}, description="Column: row-wise SQL expression.", json_schema_extra=NO_OTHERS
     )
     lookups: dict[str, Lookup] = {}
-    hook: str | None = Field(
+    hook: HookName | None = Field(
         default=None,
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
         description="`package.module:function`, given and returning a Polars frame of a batch.",
     )
     sites: str = Field(default="sites.csv", description="The site registry, beside this file.")

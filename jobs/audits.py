@@ -14,6 +14,7 @@ from isopach.feeds.sites import Site
 from isopach.lake import tables
 from isopach.lake.places import Place
 from isopach.lake.publish import Verdict
+from isopach.lake.replace import read_file
 from isopach.lake.staged import Staged
 from isopach.pipelines.deliveries import Delivery
 from isopach.transforms.quarantine import UNREADABLE
@@ -74,13 +75,10 @@ def unreadable_files(lake: Place, declaration: Declaration, staged: Staged) -> d
     found: dict[str, list[str]] = {}
     if not sites:
         return found
-    place = tables.quarantine(declaration.feed.feed).place(lake)
+    table = tables.quarantine(declaration.feed.feed)
     for file in staged.files.get("quarantine", []):
-        rows = (
-            pl.scan_parquet((place / file.path).uri, storage_options=place.storage_options or None)
-            .filter(pl.col("disposition") == UNREADABLE)
-            .collect()
-        )
+        rows = read_file(lake, table, file, ["disposition", "site", "raw"])
+        rows = rows.filter(pl.col("disposition") == UNREADABLE)
         for site, raw in rows.select("site", "raw").iter_rows():
             said = json.loads(raw)
             found.setdefault(site, []).append(f"{said['file'].rsplit('/', 1)[-1]}: {said['error']}")

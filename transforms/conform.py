@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib import import_module
-from typing import Any
-
 import polars as pl
 import pyarrow as pa
 
 from isopach.feeds.feed import WIDE_INTEGERS, Feed
+from isopach.feeds.hooks import load_hook
 from isopach.feeds.sites import Sites
 from isopach.transforms.batches import TEXT, frame, single_batch
 from isopach.transforms.cast import cast
@@ -81,16 +78,6 @@ def _hooked(rows: pl.DataFrame, hook: str) -> pl.DataFrame:
     ):
         raise ValueError(f"hook {hook} must return a frame with the same columns, types and rows")
     return result
-
-
-@lru_cache(maxsize=64)
-def load_hook(hook: str) -> Any:
-    """Return the function that `package.module:function` names; raises ValueError."""
-    module, _, function = hook.partition(":")
-    try:
-        return getattr(import_module(module), function)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"hook {hook!r}: {error}") from error
 
 
 def _zones(

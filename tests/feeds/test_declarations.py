@@ -329,7 +329,6 @@ def test_words_that_old_yaml_takes_for_booleans_are_words(tmp_path: Path) -> Non
     assert feed.totals["by_no"].by == ("no",)
 
 
-@pytest.mark.xfail(strict=True, reason="hooks are looked for when the first batch comes")
 @pytest.mark.parametrize("hook", ["nowhere.at_all:tidy", "json:tidy", "string:digits"])
 def test_hook_that_is_not_there_is_refused(tmp_path: Path, hook: str) -> None:
     (found,) = faults(write(tmp_path, changed("site: store", f"site: store\nhook: {hook}")))

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pytest
 
 from isopach.feeds.feed import Feed
+from isopach.feeds.hooks import load_hook
 from isopach.feeds.sites import Site, Sites
 from isopach.transforms.batches import frame
-from isopach.transforms.conform import conform, extend, load_hook
+from isopach.transforms.conform import conform, extend
 from isopach.transforms.quarantine import Marks
 
 SITES = Sites({"A": Site(site="A", name="A", time_zone="Asia/Kathmandu", deadline=time(2))})
