@@ -16,7 +16,7 @@ def load_hook(hook: str) -> Any:
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{hook!r}: {error}") from error
     if not callable(function):
-        raise ValueError(f"{hook!r} is a {type(function).__name__}, not a function")
+        raise ValueError(f"{hook!r}: a {type(function).__name__}, not a function")
     return function
 
 

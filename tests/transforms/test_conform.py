@@ -205,8 +205,8 @@ def test_hook_is_loaded_by_its_dotted_name(hooks: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("hook", "expected"),
     [
-        ("till_hooks:none", "hook 'till_hooks:none': module 'till_hooks' has no attribute 'none'"),
-        ("nowhere.at_all:tidy", "hook 'nowhere.at_all:tidy': No module named 'nowhere'"),
+        ("till_hooks:none", "'till_hooks:none': module 'till_hooks' has no attribute 'none'"),
+        ("nowhere.at_all:tidy", "'nowhere.at_all:tidy': No module named 'nowhere'"),
     ],
 )
 def test_missing_hook_is_named(hooks: ModuleType, hook: str, expected: str) -> None:
