@@ -55,7 +55,7 @@ def extend(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
         )
     rows = rows.with_columns(WIDE_INTEGERS)
     for derivation in feed.derivations:
-        rows = rows.with_columns(derivation)
+        rows = _derived(rows, derivation)
     kept = [] if feed.hook else source
     fields = [field for field in feed.payload if field.name not in kept]
     computed = single_batch(rows.select(f.name for f in fields).to_arrow().cast(pa.schema(fields)))
@@ -67,6 +67,21 @@ def extend(batch: pa.RecordBatch, feed: Feed) -> pa.RecordBatch:
         ],
         names=[*feed.payload.names, *stamps],
     )
+
+
+def _derived(rows: pl.DataFrame, derivation: pl.Expr) -> pl.DataFrame:
+    """Add a derived column, null in rows where it cannot be computed.
+
+    Polars fails a frame for one row, as for a decimal of too many digits; halving finds it.
+    """
+    try:
+        return rows.with_columns(derivation)
+    except pl.exceptions.ComputeError:
+        if rows.height == 1:
+            kind = rows.clear().with_columns(derivation).schema[derivation.meta.output_name()]
+            return rows.with_columns(pl.lit(None, kind).alias(derivation.meta.output_name()))
+    half = rows.height // 2
+    return pl.concat([_derived(rows[:half], derivation), _derived(rows[half:], derivation)])
 
 
 def _hooked(rows: pl.DataFrame, hook: str) -> pl.DataFrame:

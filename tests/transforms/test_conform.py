@@ -230,9 +230,6 @@ def test_derived_whole_number_beyond_64_bits_is_no_wrong_one() -> None:
     assert found["n"].to_list() in ([2**63], [None])
 
 
-@pytest.mark.xfail(
-    strict=True, raises=pl.exceptions.ComputeError, reason="decimals beyond 38 digits fail a batch"
-)
 def test_derived_decimal_beyond_38_digits_fails_no_batch() -> None:
     digits = " * ".join(["9999999999"] * 4)
     found = extended(feed(derive={"n": f"price * {digits}"}))
