@@ -39,6 +39,13 @@ def arrow_type(name: str) -> pa.DataType:
     raise ValueError(f"{name!r} is not a column type; allowed: {ALLOWED}")
 
 
+def type_name(kind: pa.DataType) -> str:
+    """Return the name by which a feed declares an Arrow type."""
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    return next(name for name, known in TYPES.items() if known == kind)
+
+
 def polars_type(kind: pa.DataType) -> pl.DataType:
     """Return the Polars type that an Arrow type is read as."""
     series = pl.from_arrow(pa.array([], kind))

@@ -66,7 +66,7 @@ def common(
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
 
 
-@app.command(epilog="isopach check sales    isopach check feeds/mine.yaml --json")
+@app.command(epilog="isopach check sales\n\nisopach check feeds/mine.yaml --json")
 def check(feed: FeedName, as_json: Json = False) -> None:
     """Validate a feed, its sites and its rules, and print what would run."""
     from isopach.jobs import show
@@ -79,8 +79,9 @@ def check(feed: FeedName, as_json: Json = False) -> None:
 
 
 @app.command(
-    epilog="isopach nightly sales --landing landing --date 2026-03-08 --lake lake    "
-    "… --date 2013-01-01..2013-01-31    … --site S001 --memory 1GB"
+    epilog="isopach nightly sales --landing landing --date 2026-03-08 --lake lake\n\n"
+    "isopach nightly sales --landing landing --date 2026-03-08 --lake lake --site S001\n\n"
+    "isopach nightly flights --landing s3://sent --date 2013-01-01..2013-01-31 --lake s3://lake"
 )
 def nightly(
     feed: FeedName,

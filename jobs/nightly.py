@@ -179,8 +179,8 @@ def _stage(
     if embedded:
         reuse_freed_memory()
     waves = plan_waves(plan, pieces, options.memory if embedded else None) if pieces else []
-    expected = sum(piece.rows for wave in waves for piece in wave.pieces)
-    with show.phase("Stage", phases, rows=expected):
+    to_read = sum(piece.rows for wave in waves for piece in wave.pieces)
+    with show.phase("Stage", phases, rows=to_read + sum(plan.rows)):
         for wave in waves:
             pipeline = beam.Pipeline(
                 runner=FnApiRunner() if embedded else options.runner,

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from isopach.pipelines.progress import ROWS
+from isopach.pipelines.progress import READ, STAGED
 
 
 class Progress:
@@ -24,8 +24,12 @@ class Progress:
     def phase(
         self, name: str, seconds: dict[str, float], rows: int | None = None
     ) -> Iterator[None]:
-        """Show a phase while it runs, and note how long it took; `rows` are those to be read."""
-        start, before = perf_counter(), ROWS.value
+        """Show a phase while it runs, and note how long it took.
+
+        Args:
+            rows: how many are to be read and to be staged, in all.
+        """
+        start, read_before, staged_before = perf_counter(), READ.value, STAGED.value
         columns = [
             SpinnerColumn(),
             TextColumn("{task.description:<8}"),
@@ -40,9 +44,9 @@ class Progress:
 
             def follow() -> None:
                 while not done.wait(0.1):
-                    read = ROWS.value - before
-                    rate = read / (perf_counter() - start)
-                    bars.update(task, completed=read, said=f"{read:,} rows, {rate:,.0f}/s")
+                    read, staged = READ.value - read_before, STAGED.value - staged_before
+                    said = f"{read:,} rows read, {staged:,} staged"
+                    bars.update(task, completed=read + staged, said=said)
 
             watcher = threading.Thread(target=follow, daemon=True) if rows and shown else None
             if watcher:

@@ -10,6 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from isopach.feeds.columns import type_name
 from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
 from isopach.jobs.nightly import Summary
@@ -60,7 +61,7 @@ def declaration_data(declared: Declaration) -> dict[str, Any]:
     return {
         "feed": feed.feed,
         "file": str(declared.path),
-        "columns": {f.name: str(f.type) for f in feed.payload},
+        "columns": {f.name: type_name(f.type) for f in feed.payload},
         "key": list(feed.key),
         "rules": [{"reason": r.reason, "column": r.column} for r in declared_rules(feed)],
         "totals": {name: list(total.measures) for name, total in feed.totals.items()},

@@ -1,4 +1,4 @@
-"""Rows read by this process, for the progress bar of embedded runs.
+"""Rows read and staged by this process, for the progress bar of embedded runs.
 
 Other runners are watched by their own pages and by Beam's metrics.
 """
@@ -20,4 +20,4 @@ class Tick:
             self.value += number
 
 
-ROWS = Tick()
+READ, STAGED = Tick(), Tick()

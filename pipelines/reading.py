@@ -22,7 +22,7 @@ from isopach.feeds.feed import Feed
 from isopach.lake.places import Place
 from isopach.pipelines.json_lines import decode_json
 from isopach.pipelines.pieces import Piece
-from isopach.pipelines.progress import ROWS
+from isopach.pipelines.progress import READ
 from isopach.transforms.batches import BATCH_ROWS, repeated, with_column
 from isopach.transforms.counts import Tally, Window
 from isopach.transforms.prepare import META, Arrival
@@ -66,7 +66,7 @@ def _tagged(piece: Piece, feed: Feed, landing: Place) -> Iterator[Any]:
     yield beam.pvalue.TaggedOutput("tallies", (window, Tally(bytes=piece.bytes)))
     try:
         for batch in read(piece, feed, landing):
-            ROWS.add(batch.num_rows)
+            READ.add(batch.num_rows)
             yield Arrival(piece.site, piece.day, batch)
     except UnreadableError as error:
         yield beam.pvalue.TaggedOutput("quarantined", unreadable(piece, error))

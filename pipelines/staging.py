@@ -18,6 +18,7 @@ from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.files import write_file
 from isopach.lake.places import Place
+from isopach.pipelines.progress import STAGED
 from isopach.transforms.batches import by_radix, concat, repeated, unpack
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.counts import Tally, Window
@@ -111,6 +112,7 @@ def _tagged(group: tuple[int, Iterable[bytes]], target: Target) -> Iterator[Any]
     held = tuple((site, day.isoformat()) for site, day in windows)
     unlike = [*feed.key, feed.event_time, "_position"]
     file = write_file(target.lake, table, target.stamped(rows), target.name(), held, unlike)
+    STAGED.add(rows.num_rows + again.num_rows)
     yield {"table": "records", "file": file.as_json()}
 
 
