@@ -114,17 +114,19 @@ def nightly(
 
     options = Options(only=frozenset(site) if site else None, runner=runner, memory=budget)
     held, documents = False, []
-    with explained(err):
-        landed, home = _place(landing), _place(lake)
-        for one in days:
-            summary = run_night(declaration, landed, home, one, options, Progress(err))
-            held = held or bool(summary.held)
-            document = {**asdict(summary), "rows_per_second": summary.rows_per_second}
-            documents.append(document)
-            if not as_json:
-                show.night(out, summary)
-    if as_json:
-        print(json.dumps(documents[0] if len(documents) == 1 else {"nights": documents}))
+    try:
+        with explained(err):
+            landed, home = _place(landing), _place(lake)
+            for one in days:
+                summary = run_night(declaration, landed, home, one, options, Progress(err))
+                held = held or bool(summary.held)
+                document = {**asdict(summary), "rows_per_second": summary.rows_per_second}
+                documents.append(document)
+                if not as_json:
+                    show.night(out, summary)
+    finally:  # also those before one that failed
+        if as_json and documents:
+            print(json.dumps(documents[0] if len(days) == 1 else {"nights": documents}))
     sys.exit(HELD if held else DONE)
 
 

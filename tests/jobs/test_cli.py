@@ -184,6 +184,9 @@ def test_nightly_of_several_dates(tmp_path: Path) -> None:
     assert result.code == 0
     assert [one["date"] for one in result.document["nights"]] == ["2026-03-08", "2026-03-09"]
     assert len(night.states()) == 2
+    result = isopach("nightly", feed(night), *place, "--date", "2026-03-09..2026-03-11", "--json")
+    assert (result.code, "2026-03-10: not there" in result.err) == (1, True)
+    assert [one["date"] for one in result.document["nights"]] == ["2026-03-09"]
 
 
 def test_the_lake_may_be_named_by_the_environment(ran: SmallNight) -> None:
