@@ -5,7 +5,7 @@ from __future__ import annotations
 from deltalake.exceptions import DeltaError
 
 from isopach.lake.commits import version
-from isopach.lake.ledger import Run, record_run
+from isopach.lake.ledger import Run, record_run, runs_under_way
 from isopach.lake.places import Place
 from isopach.lake.publish import VERDICTS, FeedTables, publish
 from isopach.pipelines.staging import Target, staging
@@ -16,15 +16,21 @@ PUBLISHED = "published"
 
 
 def finish_killed(lake: Place, to: FeedTables) -> None:
-    """Finish what runs were publishing when they were killed."""
+    """Finish what killed runs were publishing, and delete what others of them had staged."""
     place = staging(lake, to.feed)
-    if not place.exists():
-        return
-    for entry in place.entries():
+    for entry in place.entries() if place.exists() else ():
         folder = place / entry.base_name
         if (folder / VERDICTS).exists() and not (folder / PUBLISHED).exists():
             publish(lake, to, entry.base_name, folder)
             (folder / PUBLISHED).write_bytes(b"")
+    for run in runs_under_way(lake, to.feed):
+        if not run.killed:
+            continue
+        published = (place / run.run / PUBLISHED).exists()
+        if not published:
+            _delete_staged(lake, to, run.run)
+        outcome = "killed; published by the next run" if published else "killed"
+        record_run(lake, run.ended_as(outcome, _versions(lake, to)))
 
 
 def finish(lake: Place, to: FeedTables, run: Run, target: Target, outcome: str) -> None:
@@ -45,18 +51,20 @@ def abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseEx
     """Delete what a failed run staged, unless it is being published, and record the failure."""
     wait_until_idle()
     if not (target.folder / VERDICTS).exists():
-        for table in (to.records, to.quarantine, *to.totals.values()):
-            _delete_files_of(table.place(lake), run.run)
-        target.folder.delete()
+        _delete_staged(lake, to, run.run)
     try:
         record_run(lake, run.ended_as(f"failed: {type(error).__name__}: {error}"[:2000], {}))
     except (OSError, DeltaError) as second:
         error.add_note(f"and the ledger could not be told: {second}")
 
 
-def _delete_files_of(place: Place, run: str) -> None:
-    for folder in place.entries():
-        if folder.base_name.startswith("business_date="):
-            for file in (place / folder.base_name).entries():
-                if file.base_name.startswith(run):
-                    (place / folder.base_name / file.base_name).delete()
+def _delete_staged(lake: Place, to: FeedTables, run: str) -> None:
+    """Delete a run's staging folder, and the files that are named after it."""
+    for table in (to.records, to.quarantine, *to.totals.values()):
+        place = table.place(lake)
+        for folder in place.entries() if place.exists() else ():
+            if folder.base_name.startswith("business_date="):
+                for file in (place / folder.base_name).entries():
+                    if file.base_name.startswith(run):
+                        (place / folder.base_name / file.base_name).delete()
+    (staging(lake, to.feed) / run).delete()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import hashlib
 import json
+import os
 import secrets
 import socket
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +16,11 @@ from typing import Any
 import polars as pl
 
 from isopach.lake import tables
+from isopach.lake.commits import scan
 from isopach.lake.places import Place
 from isopach.lake.replace import upsert
+
+RUNNING = "running"
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,24 @@ class Run:
     parameters_hash: str
     started: datetime
     ended: datetime | None = None
-    outcome: str = "running"
+    outcome: str = RUNNING
     versions_in: str = "{}"
     versions_out: str = "{}"
+    process: str = ""
+
+    @property
+    def killed(self) -> bool:
+        """Tell whether the process is gone; of another host that cannot be known, so it is not."""
+        host, _, pid = (self.process or "").rpartition("/")
+        if host != socket.gethostname():
+            return False
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass  # it is there, and another user's
+        return False
 
     def ended_as(self, outcome: str, versions_out: dict[str, int | None]) -> Run:
         """Return the run as it ended."""
@@ -59,7 +78,15 @@ def new_run(feed: str, cadence: str, mode: str, engine: str, parameters: dict[st
         parameters=text,
         parameters_hash=hashlib.sha256(text.encode()).hexdigest(),
         started=started,
+        process=f"{socket.gethostname()}/{os.getpid()}",
     )
+
+
+def runs_under_way(lake: Place, feed: str) -> list[Run]:
+    """Return a feed's runs that have not recorded how they ended."""
+    open_ones = (pl.col("feed") == feed) & (pl.col("outcome") == RUNNING)
+    rows = scan(lake, tables.RUNS).filter(open_ones).collect()
+    return [Run(**row) for row in rows.iter_rows(named=True)]
 
 
 def record_run(lake: Place, run: Run) -> None:

@@ -87,6 +87,7 @@ RUNS = _table(
         "outcome": pa.large_string(),
         "versions_in": pa.large_string(),
         "versions_out": pa.large_string(),
+        "process": pa.large_string(),  # host/pid
     },
     (),
 )
