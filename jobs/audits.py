@@ -59,7 +59,7 @@ def audit(
         if site.site not in awaited:
             reason = "; ".join(reasons_to_hold(Evidence(delivered=False)))
             due = f"{reason}, due {deadline(site, day):%Y-%m-%d %H:%M} UTC"
-            verdicts.append(Verdict(site.site, day, due, delivered=False))
+            verdicts.append(Verdict(site.site, day, due))
     return sorted(verdicts, key=lambda verdict: verdict.site), awaited
 
 

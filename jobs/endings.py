@@ -43,8 +43,7 @@ def finish(lake: Place, to: FeedTables, run: Run, target: Target, outcome: str) 
 
 
 def _versions(lake: Place, to: FeedTables) -> dict[str, int | None]:
-    feed_own = [to.records, to.quarantine, *to.totals.values()]
-    return {table.name: version(lake, table) for table in feed_own}
+    return {table.name: version(lake, table) for table in to.all}
 
 
 def abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseException) -> None:
@@ -60,7 +59,7 @@ def abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseEx
 
 def _delete_staged(lake: Place, to: FeedTables, run: str) -> None:
     """Delete a run's staging folder, and the files that are named after it."""
-    for table in (to.records, to.quarantine, *to.totals.values()):
+    for table in to.all:
         place = table.place(lake)
         for folder in place.entries() if place.exists() else ():
             if folder.base_name.startswith("business_date="):

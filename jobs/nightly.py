@@ -28,10 +28,9 @@ from isopach.pipelines.deliveries import find_deliveries
 from isopach.pipelines.joining import join_waves
 from isopach.pipelines.nightly import build
 from isopach.pipelines.pieces import Piece, plan_pieces
-from isopach.pipelines.staging import Target
+from isopach.pipelines.staging import Target, totals_table
 from isopach.pipelines.waves import plan_waves
 from isopach.transforms.salt import plan_salts
-from isopach.transforms.totals import total_schema
 
 EMBEDDED = ("FnApiRunner", "DirectRunner")
 
@@ -81,7 +80,7 @@ def feed_tables(declaration: Declaration) -> FeedTables:
         feed.feed,
         tables.records(feed.feed, feed.payload),
         tables.quarantine(feed.feed),
-        {n: tables.totals(feed.feed, n, total_schema(t, feed)) for n, t in feed.totals.items()},
+        {name: totals_table(feed, name) for name in feed.totals},
     )
 
 
@@ -111,10 +110,9 @@ def run_night(
     }
     run = new_run(feed.feed, "nightly", "batch", options.runner, parameters)
     target = Target(lake, feed, run.run)
-    of_feed = (to.records, to.quarantine, *to.totals.values())
-    for table in of_feed:
+    for table in to.all:
         check_columns(lake, table)
-    for table in of_feed:
+    for table in to.all:
         create_or_open(lake, table)
     phases: dict[str, float] = {}
     try:

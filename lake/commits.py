@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from isopach.lake.files import DataFile
 from isopach.lake.places import Place
-from isopach.lake.tables import Table
+from isopach.lake.tables import Table, empty_frame
 
 WRITER = "isopach/writer"
 ATTEMPTS = 30
@@ -95,9 +95,7 @@ def scan(lake: Place, table: Table) -> pl.LazyFrame:
     """Return a table's rows, lazily; an empty frame if it was never written."""
     delta = open_table(lake, table)
     if delta is None:
-        empty = pl.from_arrow(table.schema.empty_table())
-        assert isinstance(empty, pl.DataFrame)
-        return empty.lazy()
+        return empty_frame(table.schema).lazy()
     return pl.scan_delta(delta)
 
 

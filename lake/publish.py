@@ -31,6 +31,10 @@ class FeedTables:
     quarantine: Table
     totals: Mapping[str, Table]
 
+    @property
+    def all(self) -> list[Table]:
+        return [self.records, self.quarantine, *self.totals.values()]
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -41,7 +45,6 @@ class Verdict:
     held: str | None
     declared: int | None = None
     delivery: str | None = None
-    delivered: bool = True
 
 
 def write_verdicts(folder: Place, verdicts: Sequence[Verdict]) -> None:
@@ -137,6 +140,10 @@ def checksum_text(first: int, second: int) -> str:
     return f"{first:016x}{second:016x}"
 
 
+def _checksum(tally: Mapping[str, int]) -> str:
+    return checksum_text(tally.get("checksum_a", 0), tally.get("checksum_b", 0))
+
+
 def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) -> pl.DataFrame:
     names = ["read", "accepted", "rejected", "late", "duplicate", "bytes"]
     rows = []
@@ -152,13 +159,13 @@ def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) ->
                 "business_date": verdict.day,
                 **{name: tally.get(name, 0) for name in names},
                 "declared": verdict.declared,
-                "checksum": checksum_text(tally.get("checksum_a", 0), tally.get("checksum_b", 0)),
+                "checksum": _checksum(tally),
                 "delivery": verdict.delivery,
                 "reason": verdict.held,
                 "extra": json.dumps(extra) if (extra := staged.extra.get(window)) else None,
             }
         )
-    return pl.DataFrame(rows, schema=_schema(tables.COUNTS))
+    return pl.DataFrame(rows, schema=tables.empty_frame(tables.COUNTS.schema).schema)
 
 
 def _windows(
@@ -190,15 +197,9 @@ def _windows(
             row |= {
                 "state": SETTLED,
                 "rows": tally.get("accepted", 0),
-                "checksum": checksum_text(tally.get("checksum_a", 0), tally.get("checksum_b", 0)),
+                "checksum": _checksum(tally),
                 "settled_by": run,
                 "version": version,
             }
         rows.append(row)
-    return pl.DataFrame(rows, schema=_schema(tables.WINDOWS))
-
-
-def _schema(table: Table) -> pl.Schema:
-    empty = pl.from_arrow(table.schema.empty_table())
-    assert isinstance(empty, pl.DataFrame)
-    return empty.schema
+    return pl.DataFrame(rows, schema=tables.empty_frame(tables.WINDOWS.schema).schema)

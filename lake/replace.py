@@ -11,7 +11,7 @@ import pyarrow as pa
 from isopach.lake.commits import Active, Change, Snapshot, commit
 from isopach.lake.files import DataFile, partition_value, write_file
 from isopach.lake.places import Place
-from isopach.lake.tables import Table
+from isopach.lake.tables import Table, empty_frame
 
 
 def replace_rows(lake: Place, table: Table, out: pl.DataFrame, add: Sequence[DataFile]) -> int:
@@ -79,11 +79,9 @@ def read_file(
 ) -> pl.DataFrame:
     """Return columns of a visible or staged file, the partition's included, null where older."""
     place = table.place(lake) / file.path
-    wanted = pl.from_arrow(table.file_schema.empty_table())
-    assert isinstance(wanted, pl.DataFrame)
     rows = pl.scan_parquet(
         place.uri,
-        schema=wanted.schema,
+        schema=empty_frame(table.file_schema).schema,
         missing_columns="insert",
         glob=False,
         storage_options=place.storage_options or None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import polars as pl
 import pyarrow as pa
 
 from isopach.lake.places import Place
@@ -34,6 +35,13 @@ class Table:
     def file_schema(self) -> pa.Schema:
         """The columns that stand in its files: all but the partition's."""
         return pa.schema([field for field in self.schema if field.name not in self.partition_by])
+
+
+def empty_frame(schema: pa.Schema) -> pl.DataFrame:
+    """Return a Polars frame with an Arrow schema's columns, and no rows."""
+    frame = pl.from_arrow(schema.empty_table())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
 def _table(name: str, columns: Mapping[str, pa.DataType], partition_by: tuple[str, ...]) -> Table:

@@ -9,13 +9,12 @@ from dataclasses import replace
 import polars as pl
 import pyarrow as pa
 
-from isopach.lake import tables
 from isopach.lake.files import DataFile, write_file
 from isopach.lake.replace import read_file
 from isopach.lake.staged import Staged, read_waves, write_staged
 from isopach.pipelines.nightly import Wave
-from isopach.pipelines.staging import Target
-from isopach.transforms.totals import merge, total_schema
+from isopach.pipelines.staging import Target, totals_table
+from isopach.transforms.totals import merge
 
 TOTALS = "totals_"
 
@@ -39,12 +38,11 @@ def join_waves(target: Target, waves: Sequence[Wave]) -> Staged:
 
 def _merged(name: str, parts: list[DataFile], target: Target) -> DataFile:
     """Return one file with the merged rows of a total's files, which are deleted."""
-    feed = target.feed
-    total = feed.totals[name.removeprefix(TOTALS)]
-    table = tables.totals(feed.feed, name.removeprefix(TOTALS), total_schema(total, feed))
+    total = name.removeprefix(TOTALS)
+    table = totals_table(target.feed, total)
     names = table.schema.names
     stored = pl.concat([read_file(target.lake, table, part, names) for part in parts])
-    rows = merge(stored.drop("_mode", "_run").to_arrow().to_batches(), total)
+    rows = merge(stored.drop("_mode", "_run").to_arrow().to_batches(), target.feed.totals[total])
     stamped = target.stamped(pa.Table.from_batches([rows]))
     file = write_file(target.lake, table, stamped, target.name())
     for part in parts:

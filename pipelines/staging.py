@@ -167,11 +167,15 @@ def _quarantine_files(
         yield {"table": "quarantine", "file": file.as_json()}
 
 
+def totals_table(feed: Feed, name: str) -> tables.Table:
+    """Return the table of one of a feed's totals."""
+    return tables.totals(feed.feed, name, total_schema(feed.totals[name], feed))
+
+
 def stage_total(group: tuple[str, Iterable[pa.RecordBatch]], target: Target) -> Iterator[Described]:
     """Write a total's merged rows as one file per business date, and describe it."""
     name, batches = group
-    total = target.feed.totals[name]
-    table = tables.totals(target.feed.feed, name, total_schema(total, target.feed))
+    table = totals_table(target.feed, name)
     rows = target.stamped(concat(batches))
     for day in pc.unique(rows.column("business_date")):
         chosen = rows.filter(pc.equal(rows.column("business_date"), day))

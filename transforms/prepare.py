@@ -9,7 +9,6 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,6 +35,7 @@ from isopach.transforms.stamp import (
     closed_windows,
     day_number,
     encoded,
+    other_sites,
     unknown_sites,
 )
 from isopach.transforms.threads import flat_map
@@ -198,11 +198,9 @@ def _mark_sites(
 ) -> None:
     unknown = unknown_sites(site, sites)
     marks.set(unknown, Mark(REJECTED, "unknown_site", feed.site))
-    if arrival.site is None:
-        return
-    other = np.array([name != arrival.site for name in site.dictionary.to_pylist()] + [True])
-    elsewhere = other[site.indices.fill_null(len(other) - 1).to_numpy(False)]
-    marks.set(elsewhere, Mark(REJECTED, "other_site", feed.site))
+    if arrival.site is not None:
+        elsewhere = other_sites(site, arrival.site)
+        marks.set(elsewhere, Mark(REJECTED, "other_site", feed.site))
 
 
 def _own_dates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,18 @@ def encoded(column: pa.Array) -> pa.DictionaryArray:
 
 def unknown_sites(site: pa.DictionaryArray, sites: Sites) -> NDArray[np.bool_]:
     """Tell which rows name a site that is not registered (null included)."""
-    unknown = np.array([name not in sites for name in site.dictionary.to_pylist()] + [True])
-    return unknown[site.indices.fill_null(len(unknown) - 1).to_numpy(False)]
+    return _rows_but(site, lambda name: name in sites)
+
+
+def other_sites(site: pa.DictionaryArray, own: str) -> NDArray[np.bool_]:
+    """Tell which rows name another site than one (null included)."""
+    return _rows_but(site, lambda name: name == own)
+
+
+def _rows_but(site: pa.DictionaryArray, fits: Callable[[str], bool]) -> NDArray[np.bool_]:
+    """Tell which rows have no site, or one that does not fit."""
+    odd = np.array([not fits(name) for name in site.dictionary.to_pylist()] + [True])
+    return odd[site.indices.fill_null(len(odd) - 1).to_numpy(False)]
 
 
 def business_dates(times: pa.Array, site: pa.DictionaryArray, sites: Sites) -> NDArray[np.int32]:

@@ -336,7 +336,7 @@ def test_publishing_takes_the_commits_that_are_stopped_above(
 
 
 def test_verdicts_come_back(night: Night) -> None:
-    verdicts = [Verdict("A", DAY, None, 3, "d1"), Verdict("B", NEXT, "why", delivered=False)]
+    verdicts = [Verdict("A", DAY, None, 3, "d1"), Verdict("B", NEXT, "why")]
     folder = night.lake / "till/_staging/r1"
     write_verdicts(folder, verdicts)
     assert read_verdicts(folder) == verdicts
