@@ -21,7 +21,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 EVERYONE = ",".join(peer.name for peer in ALL)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
-progress = Console(stderr=True, highlight=False)
+progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Repeat = Annotated[int, typer.Option(min=1, help="Runs of each peer; the median counts.")]
 Peers = Annotated[str, typer.Option(help="Comma-separated names.")]
@@ -87,7 +87,7 @@ def everything(
 
 def show(found: Race) -> None:
     """Print a table, and in full what went wrong."""
-    console = Console()
+    console = Console(soft_wrap=True)
     console.print(terminal(found))
     for result in found.results:
         if result.error:
