@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
@@ -42,18 +44,31 @@ class Active(NamedTuple):
     partition: dict[str, str | None]
 
 
-class Snapshot(NamedTuple):
+@dataclass(frozen=True)
+class Snapshot:
     """A table at one version."""
 
-    version: int
-    files: list[Active]
+    delta: DeltaTable
+
+    @property
+    def version(self) -> int:
+        return self.delta.version()
+
+    @cached_property
+    def files(self) -> list[Active]:
+        return active_files(self.delta)
+
+    def fence(self, name: str) -> int | None:
+        """Return a number that commits recorded under a name, such as a source's position."""
+        return self.delta.transaction_version(f"isopach/{name}")
 
 
 class Change(NamedTuple):
-    """What one commit does to a table's files."""
+    """What one commit does to a table's files; `fences` are numbers it records by name."""
 
     add: Sequence[DataFile] = ()
     remove: Sequence[Active] = ()
+    fences: Mapping[str, int] = {}
 
 
 Decide = Callable[[Snapshot], Change | None]
@@ -85,6 +100,12 @@ def open_table(lake: Place, table: Table) -> DeltaTable | None:
         return None
 
 
+def newest(lake: Place, table: Table) -> Snapshot | None:
+    """Return a table's newest snapshot; None if it was never written."""
+    delta = open_table(lake, table)
+    return None if delta is None else Snapshot(delta)
+
+
 def version(lake: Place, table: Table) -> int | None:
     """Return a table's newest version; None if it was never written."""
     delta = open_table(lake, table)
@@ -99,9 +120,7 @@ def scan(lake: Place, table: Table) -> pl.LazyFrame:
     return pl.scan_delta(delta)
 
 
-def commit(
-    lake: Place, table: Table, decide: Decide, fences: Mapping[str, int] | None = None
-) -> int:
+def commit(lake: Place, table: Table, decide: Decide) -> int:
     """Change a table's files in one commit, and return the version that holds the change.
 
     Two writers can never both succeed from one snapshot: each commit carries the next number of
@@ -109,8 +128,8 @@ def commit(
     left.
 
     Args:
-        decide: given the newest snapshot, says what to add and remove; None to leave it as it is.
-        fences: positions reached, by source, recorded in the same commit.
+        decide: given the newest snapshot, says what to add, remove and record; None to leave the
+            table as it is.
     """
     checked: set[str] = set()
     for attempt in Retrying(
@@ -121,7 +140,7 @@ def commit(
     ):
         with attempt:
             delta = create_or_open(lake, table)
-            now = snapshot(delta)
+            now = Snapshot(delta)
             change = decide(now)
             if change is None:
                 return now.version
@@ -130,7 +149,7 @@ def commit(
             checked |= {file.path for file in fresh}
             transactions = [
                 Transaction(WRITER, (delta.transaction_version(WRITER) or 0) + 1),
-                *(Transaction(f"isopach/{source}", at) for source, at in (fences or {}).items()),
+                *(Transaction(f"isopach/{name}", at) for name, at in change.fences.items()),
             ]
             delta.create_write_transaction(
                 [*(file.add() for file in change.add), *map(_removal, change.remove)],
@@ -215,25 +234,19 @@ def plain(kind: pa.DataType) -> pa.DataType:
     return kind
 
 
-def snapshot(delta: DeltaTable) -> Snapshot:
+def active_files(delta: DeltaTable) -> list[Active]:
     """Return the files that a table has at its version."""
     actions = pl.from_arrow(pa.table(delta.get_add_actions(flatten=False)))
     assert isinstance(actions, pl.DataFrame)
     rows = actions.select(
         "path", "size_bytes", "num_records", *(["partition"] if "partition" in actions else [])
     )
-    return Snapshot(
-        delta.version(),
-        [
-            Active(
-                path,
-                size,
-                count,
-                {k: _text(v) for k, v in (partition[0] if partition else {}).items()},
-            )
-            for path, size, count, *partition in rows.iter_rows()
-        ],
-    )
+    return [
+        Active(
+            path, size, count, {k: _text(v) for k, v in (partition[0] if partition else {}).items()}
+        )
+        for path, size, count, *partition in rows.iter_rows()
+    ]
 
 
 def _text(value: object) -> str | None:

@@ -18,7 +18,7 @@ from isopach.lake.staged import Staged, Window, read_staged
 from isopach.lake.tables import Table
 
 VERDICTS = "verdicts.json"
-SETTLED, HELD = "settled", "held"
+SETTLED, SETTLING, HELD, PROVISIONAL = "settled", "settling", "held", "provisional"
 KEY = ["site", "business_date"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from uuid import uuid4
 
 import polars as pl
@@ -14,7 +14,9 @@ from isopach.lake.places import Place
 from isopach.lake.tables import Table, empty_frame
 
 
-def replace_rows(lake: Place, table: Table, out: pl.DataFrame, add: Sequence[DataFile]) -> int:
+def replace_rows(
+    lake: Place, table: Table, out: pl.DataFrame, add: Sequence[DataFile], always: bool = False
+) -> int:
     """Take rows out of a table and put files in, in one commit; return its version.
 
     Files that hold none of the rows stay, files that hold nothing else leave whole, and only the
@@ -22,33 +24,69 @@ def replace_rows(lake: Place, table: Table, out: pl.DataFrame, add: Sequence[Dat
 
     Args:
         out: the rows to take out, by any of the table's columns (compared as a key).
+        always: commit also where no file changes, so that whoever decided on an older version
+            must decide again.
     """
-    key = out.columns
-    touched = {
-        column: set(map(partition_value, out[column]))
-        for column in table.partition_by
-        if column in key
-    }
+    added = {file.path for file in add}
 
     def decide(now: Snapshot) -> Change | None:
-        names = {file.path for file in now.files}
-        added = {file.path for file in add}
-        if added and added <= names:
+        if added and added <= {file.path for file in now.files}:
             return None
         kept: list[DataFile] = []
         removed: list[Active] = []
-        for file in now.files:
-            if file.path in added or any(file.partition[c] not in v for c, v in touched.items()):
-                continue
-            rows = read_file(lake, table, file, key)
-            staying = rows.with_row_index("_row").join(out, on=key, how="anti", nulls_equal=True)
-            if staying.height == rows.height:
-                continue
+        for file, staying in _touched(lake, table, now, out, added):
             removed.append(file)
-            if not staying.is_empty():
+            if len(staying):
                 whole = read_file(lake, table, file, table.schema.names)
-                kept.append(write_rows(lake, table, whole[staying["_row"]]))
-        return Change([*add, *kept], removed) if add or removed else None
+                kept.append(write_rows(lake, table, whole[staying]))
+        return Change([*add, *kept], removed) if add or removed or always else None
+
+    return commit(lake, table, decide)
+
+
+def _touched(
+    lake: Place, table: Table, now: Snapshot, out: pl.DataFrame, but: Container[str] = ()
+) -> Iterator[tuple[Active, pl.Series]]:
+    """Yield files that hold some of the rows, each with the numbers of its other rows."""
+    key = out.columns
+    partitions = {c: set(map(partition_value, out[c])) for c in table.partition_by if c in key}
+    for file in now.files:
+        if file.path in but or any(file.partition[c] not in v for c, v in partitions.items()):
+            continue
+        rows = read_file(lake, table, file, key)
+        staying = rows.with_row_index("_row").join(out, on=key, how="anti", nulls_equal=True)
+        if staying.height < rows.height:
+            yield file, staying["_row"]
+
+
+def revise(
+    lake: Place,
+    table: Table,
+    keys: pl.DataFrame,
+    change: Callable[[Snapshot, pl.DataFrame], pl.DataFrame | None],
+    fences: Mapping[str, int] | None = None,
+) -> int:
+    """Put rows in place of those with some keys, made from them, in one commit.
+
+    Args:
+        keys: of the rows to look at, the partition's columns among them.
+        change: given a snapshot and its rows with these keys, returns those to stand in their
+            place; None to leave the table as it is.
+        fences: numbers that the commit records.
+    """
+
+    def decide(now: Snapshot) -> Change | None:
+        kept, old, removed = [], [empty_frame(table.schema)], []
+        for file, staying in _touched(lake, table, now, keys):
+            whole = read_file(lake, table, file, table.schema.names)
+            removed.append(file)
+            kept.append(whole[staying])
+            old.append(whole.join(keys, on=keys.columns, how="semi", nulls_equal=True))
+        rows = change(now, pl.concat(old))
+        if rows is None:
+            return None
+        together = pl.concat([*kept, rows.select(table.schema.names)])
+        return Change(_write_parts(lake, table, together), removed, fences or {})
 
     return commit(lake, table, decide)
 
@@ -57,10 +95,13 @@ def upsert(lake: Place, table: Table, rows: pl.DataFrame, key: Sequence[str]) ->
     """Write rows in place of those with the same key, in one commit; return its version."""
     if rows.is_empty():
         return commit(lake, table, lambda _: None)
+    return replace_rows(lake, table, rows.select(key).unique(), _write_parts(lake, table, rows))
+
+
+def _write_parts(lake: Place, table: Table, rows: pl.DataFrame) -> list[DataFile]:
+    """Write a frame as new files of a table, one for each partition."""
     parts = rows.partition_by(table.partition_by) if table.partition_by else [rows]
-    return replace_rows(
-        lake, table, rows.select(key).unique(), [write_rows(lake, table, part) for part in parts]
-    )
+    return [write_rows(lake, table, part) for part in parts if not part.is_empty()]
 
 
 def write_rows(lake: Place, table: Table, rows: pl.DataFrame) -> DataFile:

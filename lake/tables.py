@@ -137,6 +137,7 @@ WINDOWS = _table(
         "version": pa.int64(),
         "run": pa.large_string(),
         "updated": TIMESTAMP,
+        "progress": pa.large_string(),  # of provisional rows: open, complete, closed
     },
     ("business_date",),
 )

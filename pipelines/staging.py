@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from isopach.feeds.feed import Feed
 from isopach.lake import tables
-from isopach.lake.files import write_file
+from isopach.lake.files import DataFile, write_file
 from isopach.lake.places import Place
 from isopach.pipelines.progress import STAGED
 from isopach.transforms.batches import by_radix, concat, repeated, unpack
@@ -47,6 +47,11 @@ class Target:
     def folder(self) -> Place:
         """The run's staging folder, with what describes its files."""
         return staging(self.lake, self.feed.feed) / self.run
+
+    @property
+    def unlike(self) -> list[str]:
+        """The columns of records whose values hardly repeat."""
+        return [*self.feed.key, self.feed.event_time, "_position"]
 
     def stamped(self, rows: pa.Table) -> pa.Table:
         """Add the columns that say by which run and mode rows came."""
@@ -110,8 +115,7 @@ def _tagged(group: tuple[int, Iterable[bytes]], target: Target) -> Iterator[Any]
         yield beam.pvalue.TaggedOutput("totals", part)
     table = tables.records(feed.feed, feed.payload)
     held = tuple((site, day.isoformat()) for site, day in windows)
-    unlike = [*feed.key, feed.event_time, "_position"]
-    file = write_file(target.lake, table, target.stamped(rows), target.name(), held, unlike)
+    file = write_file(target.lake, table, target.stamped(rows), target.name(), held, target.unlike)
     STAGED.add(rows.num_rows + again.num_rows)
     yield {"table": "records", "file": file.as_json()}
 
@@ -159,12 +163,24 @@ def stage_quarantine(
 def _quarantine_files(
     batches: list[pa.RecordBatch], table: tables.Table, target: Target
 ) -> Iterator[Described]:
-    rows = target.stamped(concat(batches))
-    rows = rows.append_column("replayed_run", repeated(None, rows.num_rows))
-    for day in pc.unique(rows.column("business_date")):
-        chosen = rows.filter(pc.equal(rows.column("business_date"), day))
-        file = write_file(target.lake, table, chosen, target.name())
+    for file in write_parts(set_aside_rows(batches, target), table, target):
         yield {"table": "quarantine", "file": file.as_json()}
+
+
+def set_aside_rows(batches: list[pa.RecordBatch], target: Target) -> pa.Table:
+    """Return rows set aside as they stand in quarantine."""
+    rows = target.stamped(concat(batches))
+    return rows.append_column("replayed_run", repeated(None, rows.num_rows))
+
+
+def write_parts(
+    rows: pa.Table, table: tables.Table, target: Target, unlike: Sequence[str] = ()
+) -> Iterator[DataFile]:
+    """Write rows as one file per business date, not yet visible."""
+    days = rows.column("business_date")
+    for day in pc.unique(days):
+        chosen = pc.equal(days, day) if day.is_valid else pc.is_null(days)
+        yield write_file(target.lake, table, rows.filter(chosen), target.name(), unlike=unlike)
 
 
 def totals_table(feed: Feed, name: str) -> tables.Table:
@@ -176,10 +192,7 @@ def stage_total(group: tuple[str, Iterable[pa.RecordBatch]], target: Target) -> 
     """Write a total's merged rows as one file per business date, and describe it."""
     name, batches = group
     table = totals_table(target.feed, name)
-    rows = target.stamped(concat(batches))
-    for day in pc.unique(rows.column("business_date")):
-        chosen = rows.filter(pc.equal(rows.column("business_date"), day))
-        file = write_file(target.lake, table, chosen, target.name())
+    for file in write_parts(target.stamped(concat(batches)), table, target):
         yield {"table": f"totals_{name}", "file": file.as_json()}
 
 

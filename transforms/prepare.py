@@ -32,7 +32,6 @@ from isopach.transforms.quarantine import (
 )
 from isopach.transforms.stamp import (
     business_dates,
-    closed_windows,
     day_number,
     encoded,
     other_sites,
@@ -46,17 +45,12 @@ original line and what made it unreadable."""
 
 
 class Arrival(NamedTuple):
-    """A batch as read: in the window of the delivery it came by, or in those of its own rows.
-
-    Rows of a stream (no site, no day) are late when their window was closed at the watermark, in
-    UTC microseconds, that their source had reached before them.
-    """
+    """A batch as read: in the window of its delivery; rows of a stream are in their own."""
 
     site: str | None
     day: date | None
     batch: pa.RecordBatch
     bytes: int = 0
-    watermark: int | None = None
 
 
 class ArrivalCoder(beam.coders.Coder):  # type: ignore[misc]
@@ -141,9 +135,6 @@ def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Ou
     days = _own_dates(conformed, site, feed, sites)
     if arrival.day is not None:
         _mark_other_dates(days, arrival.day, feed, marks)
-    elif arrival.watermark is not None:
-        closed = closed_windows(site, days, sites, feed.lateness.allowed, arrival.watermark)
-        marks.set(closed, Mark(LATE, "window_closed", feed.event_time))
     stamped = _stamped(conformed, site, days, batch, feed)
     tally = Tally(read=batch.num_rows, bytes=arrival.bytes, extra=_extra(batch, feed))
     bad = marks.marked

@@ -124,16 +124,22 @@ def quarantined(rows: pl.DataFrame) -> pa.RecordBatch:
     return single_batch(rows.select(columns).to_arrow().cast(SCHEMA))
 
 
-def duplicates(rows: pa.Table, columns: Sequence[str], key: Sequence[str]) -> pa.RecordBatch:
-    """Return accepted-looking rows that repeat an earlier key, as quarantine rows."""
-    view = frame(rows)
+def set_aside(
+    rows: pa.Table, columns: Sequence[str], key: Sequence[str], mark: Mark
+) -> pa.RecordBatch:
+    """Return rows that were good by themselves as quarantine rows, all for one reason."""
     return quarantined(
-        view.with_columns(
-            disposition=pl.lit(DUPLICATE),
-            reason=pl.lit("duplicate_key"),
-            column=pl.lit(",".join(key)),
+        frame(rows).with_columns(
+            disposition=pl.lit(mark.disposition),
+            reason=pl.lit(mark.reason),
+            column=pl.lit(mark.column),
             raw=as_json(columns),
             row_date=pl.col("business_date"),
             key=key_text(key),
         )
     )
+
+
+def duplicates(rows: pa.Table, columns: Sequence[str], key: Sequence[str]) -> pa.RecordBatch:
+    """Return rows that repeat an earlier key as quarantine rows."""
+    return set_aside(rows, columns, key, Mark(DUPLICATE, "duplicate_key", ",".join(key)))

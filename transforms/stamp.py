@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from isopach.feeds.days import EPOCH, MICROSECOND, day_start
+from isopach.feeds.days import EPOCH, day_start
 from isopach.feeds.sites import Sites
 from isopach.transforms.batches import TEXT
 
@@ -61,32 +61,24 @@ def business_dates(times: pa.Array, site: pa.DictionaryArray, sites: Sites) -> N
     return result
 
 
-def closed_windows(
-    site: pa.DictionaryArray,
-    days: NDArray[np.int32],
-    sites: Sites,
-    allowed: timedelta,
-    watermark: int,
-) -> NDArray[np.bool_]:
-    """Tell which rows belong to a window whose end and allowed lateness the watermark has passed.
+def window_bounds(
+    site: pa.DictionaryArray, days: NDArray[np.int32], sites: Sites
+) -> NDArray[np.int64]:
+    """Return start and end of each row's window, UTC microseconds, as an array of shape (2, rows).
 
     Args:
         days: business dates, in days since 1970.
-        watermark: UTC microseconds.
     """
     names = site.dictionary.to_pylist()
-    codes = site.indices.fill_null(0).to_numpy(False).astype(np.int64)
+    codes = site.indices.to_numpy(False).astype(np.int64)
     pairs, of_row = np.unique(
         codes << 32 | (days.astype(np.int64) + (1 << 30)), return_inverse=True
     )
-    slack = allowed // MICROSECOND
-    closed = [
-        bool(names)
-        and sites.window(names[pair >> 32], calendar((pair & 0xFFFFFFFF) - (1 << 30)))[1] + slack
-        <= watermark
+    bounds = [
+        sites.window(names[pair >> 32], calendar((pair & 0xFFFFFFFF) - (1 << 30)))
         for pair in pairs.tolist()
     ]
-    return np.array(closed, bool)[of_row]
+    return np.array(bounds, np.int64).reshape(-1, 2).T[:, of_row]
 
 
 def local_dates(instants: NDArray[np.int64], zone: str) -> NDArray[np.int32]:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from isopach.transforms.batches import concat, frame
 
@@ -26,10 +27,20 @@ def distinct(batches: Iterable[pa.RecordBatch], key: Sequence[str]) -> Distinct:
     keys themselves decide among the others.
     """
     rows = concat(batches)
-    suspects = np.flatnonzero(repeats(rows.column("_key").to_numpy()))
+    again = repeated_rows(rows, key)
     rows = rows.drop_columns("_key")
-    if not len(suspects):
+    if not len(again):
         return Distinct(rows, rows.slice(0, 0))
+    keep = np.ones(rows.num_rows, bool)
+    keep[again] = False
+    return Distinct(rows.filter(pa.array(keep)).combine_chunks(), rows.take(pa.array(again)))
+
+
+def repeated_rows(rows: pa.Table, key: Sequence[str]) -> NDArray[np.int64]:
+    """Return the numbers of rows whose key an earlier one has, by source and position."""
+    suspects = np.flatnonzero(repeats(rows.column("_key").to_numpy()))
+    if not len(suspects):
+        return suspects
     order = ["_source", "_position"]
     few = frame(rows.select(["site", "business_date", *key, *order]).take(pa.array(suspects)))
     firsts = (
@@ -37,10 +48,7 @@ def distinct(batches: Iterable[pa.RecordBatch], key: Sequence[str]) -> Distinct:
         .sort(order)
         .unique(["site", "business_date", *key], keep="first")
     )
-    again = np.setdiff1d(suspects, firsts["row"].to_numpy(), assume_unique=True)
-    keep = np.ones(rows.num_rows, bool)
-    keep[again] = False
-    return Distinct(rows.filter(pa.array(keep)).combine_chunks(), rows.take(pa.array(again)))
+    return np.setdiff1d(suspects, firsts["row"].to_numpy(), assume_unique=True)
 
 
 def repeats(hashes: np.ndarray) -> np.ndarray:

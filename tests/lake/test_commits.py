@@ -141,7 +141,7 @@ def test_each_commit_has_the_next_number_of_the_writer(lake: Place) -> None:
 def test_fences_are_recorded_with_the_commit(lake: Place) -> None:
     fences = {"spool/0": 41, "spool/1": 7}
     file = write(lake, "f1", rows("a"))
-    commit(lake, TABLE, lambda _: Change([file]), fences)
+    commit(lake, TABLE, lambda _: Change([file], fences=fences))
     delta = open_table(lake, TABLE)
     assert delta is not None
     found = {source: delta.transaction_version(f"isopach/{source}") for source in fences}

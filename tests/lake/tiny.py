@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
-from isopach.lake.commits import Change, Snapshot, commit, open_table, scan, snapshot
+from isopach.lake.commits import Change, Snapshot, commit, newest, scan
 from isopach.lake.files import DataFile, write_file
 from isopach.lake.places import Place
 from isopach.lake.tables import Table
@@ -55,9 +55,9 @@ def ids(lake: Place, table: Table = TABLE) -> list[str]:
 
 def now(lake: Place, table: Table = TABLE) -> Snapshot:
     """Return a table's newest snapshot."""
-    delta = open_table(lake, table)
-    assert delta is not None
-    return snapshot(delta)
+    found = newest(lake, table)
+    assert found is not None
+    return found
 
 
 def paths(lake: Place, table: Table = TABLE) -> set[str]:

@@ -1,0 +1,166 @@
+"""The tables that follow the records of a stream: quarantine, counts, totals, window states."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from typing import NamedTuple
+
+import polars as pl
+import pyarrow as pa
+
+from isopach.feeds.feed import Feed
+from isopach.feeds.sites import Sites
+from isopach.lake import tables
+from isopach.lake.commits import Change, Snapshot, commit, newest
+from isopach.lake.landings import NUMBER, Landing, Window, forget_landings, landings_after
+from isopach.lake.places import Place
+from isopach.lake.replace import read_file, revise
+from isopach.lake.tables import Table
+from isopach.pipelines.provisional import (
+    WINDOW,
+    add_counts,
+    record_states,
+    settled_windows,
+    windows_frame,
+)
+from isopach.pipelines.staging import totals_table
+from isopach.transforms.totals import merge, partial_totals
+
+Parts = Mapping[str, list[pa.RecordBatch]]
+Revised = Callable[[pl.DataFrame, list["Noted"]], pl.DataFrame]
+
+
+class Noted(NamedTuple):
+    """A landing whose counts and totals (parts, by name) are still to be written."""
+
+    landing: Landing
+    totals: Parts
+
+
+class Followers:
+    """Brings each table to the landing that the records have, each landing once.
+
+    Quarantine follows every landing at once; counts, totals and states some landings at a time.
+    """
+
+    def __init__(self, lake: Place, feed: Feed, sites: Sites) -> None:
+        self.lake, self.feed, self.sites = lake, feed, sites
+        self.totals = {name: totals_table(feed, name) for name in feed.totals}
+        self.noted: dict[int, Noted] = {}
+
+    def follow(self, landing: Landing, rows: pa.Table | None) -> None:
+        """Set aside a landing's bad rows, and note its counts and totals for `flush`."""
+        self._quarantine(landing)
+        self.noted[landing.number] = Noted(landing, _totals(rows, self.feed))
+
+    def catch_up(self, records: Snapshot) -> None:
+        """Follow what has landed and some table does not have; raises LandingLostError."""
+        after = min(self._reached(table, fence) for table, fence in self._fenced())
+        for landing in reversed(list(landings_after(self.lake, self.feed.feed, records, after))):
+            if landing.number not in self.noted:
+                self._quarantine(landing)
+                self.noted[landing.number] = Noted(landing, self._totals_of_files(landing))
+
+    def flush(self, watermark: int, changed: Iterable[tuple[str, date]] = ()) -> None:
+        """Write counts, totals and window states.
+
+        Args:
+            watermark: what windows are complete and closed by, UTC microseconds.
+            changed: windows whose state the watermark has changed.
+        """
+        touched = {w for one in self.noted.values() for w in one.landing.counts}
+        if self.noted:
+            self._flush_counts()
+            for name, table in self.totals.items():
+                self._flush_total(name, table, touched)
+        record_states(self.lake, self.feed, self.sites, {*touched, *changed}, watermark)
+        if self.noted:
+            forget_landings(self.lake, self.feed.feed, max(self.noted))
+        self.noted = {}
+
+    def _fenced(self) -> Iterator[tuple[Table, str]]:
+        yield tables.COUNTS, self._counts_fence
+        yield from ((table, NUMBER) for table in self.totals.values())
+
+    @property
+    def _counts_fence(self) -> str:
+        return f"{NUMBER}/{self.feed.feed}"
+
+    def _reached(self, table: Table, fence: str) -> int:
+        now = newest(self.lake, table)
+        return (now.fence(fence) or 0) if now else 0
+
+    def _quarantine(self, landing: Landing) -> None:
+        files = landing.files.get("quarantine", ())
+
+        def decide(now: Snapshot) -> Change | None:
+            if (now.fence(NUMBER) or 0) >= landing.number:
+                return None
+            return Change(files, fences={NUMBER: landing.number})
+
+        if files:
+            commit(self.lake, tables.quarantine(self.feed.feed), decide)
+
+    def _totals_of_files(self, landing: Landing) -> Parts:
+        """Return a landing's totals from the files that it brought."""
+        table = tables.records(self.feed.feed, self.feed.payload)
+        found: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+        for file in landing.files.get("records", ()) if self.totals else ():
+            rows = read_file(self.lake, table, file, table.schema.names).to_arrow()
+            for name, parts in _totals(rows, self.feed).items():
+                found[name] += parts
+        return found
+
+    def _flush_counts(self) -> None:
+        keys = pl.DataFrame(
+            [(one.landing.run, *w) for one in self.noted.values() for w in one.landing.counts],
+            schema={"run": pl.String, "site": pl.String, "business_date": pl.Date},
+            orient="row",
+        ).unique()
+
+        def change(old: pl.DataFrame, fresh: list[Noted]) -> pl.DataFrame:
+            return add_counts(old, [one.landing for one in fresh], self.feed.feed)
+
+        self._revise(tables.COUNTS, keys, change, self._counts_fence)
+
+    def _flush_total(self, name: str, table: Table, touched: set[Window]) -> None:
+        def change(old: pl.DataFrame, fresh: list[Noted]) -> pl.DataFrame:
+            """Add increments to open windows; a night has counted those that it settled."""
+            parts = [part for one in fresh for part in one.totals.get(name, ())]
+            settled = settled_windows(self.lake, self.feed.feed)
+            rest = old.join(settled, on=WINDOW, how="semi")
+            stored = old.join(settled, on=WINDOW, how="anti").drop("_mode", "_run")
+            parts += stored.to_arrow().cast(_measures(table)).to_batches()
+            if not parts:
+                return old
+            merged = pl.from_arrow(merge(parts, self.feed.totals[name]))
+            assert isinstance(merged, pl.DataFrame)
+            stamped = merged.join(settled, on=WINDOW, how="anti").with_columns(
+                _mode=pl.lit("stream"), _run=pl.lit(fresh[-1].landing.run)
+            )
+            return pl.concat([rest, stamped.select(old.columns).cast(old.schema)])
+
+        self._revise(table, windows_frame(touched), change, NUMBER)
+
+    def _revise(self, table: Table, keys: pl.DataFrame, change: Revised, fence: str) -> None:
+        """Change rows by the landings that a table does not have yet."""
+
+        def revised(now: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
+            reached = now.fence(fence) or 0
+            fresh = [one for number, one in sorted(self.noted.items()) if number > reached]
+            return change(old, fresh) if fresh else None
+
+        revise(self.lake, table, keys, revised, {fence: max(self.noted)})
+
+
+def _totals(rows: pa.Table | None, feed: Feed) -> Parts:
+    found: dict[str, list[pa.RecordBatch]] = defaultdict(list)
+    for (name, _, _), part in partial_totals(rows, feed) if rows is not None else ():
+        found[name].append(part)
+    return found
+
+
+def _measures(table: Table) -> pa.Schema:
+    return pa.schema([field for field in table.schema if field.name not in ("_mode", "_run")])

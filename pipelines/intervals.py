@@ -1,0 +1,77 @@
+"""Intervals: what a poll of a source became, good rows and others, on the way to the committer."""
+
+from __future__ import annotations
+
+import pickle
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from isopach.feeds.feed import Feed
+from isopach.feeds.rules import Rule
+from isopach.feeds.sites import Sites
+from isopach.pipelines.json_lines import decode_json
+from isopach.pipelines.logs import Poll
+from isopach.transforms.batches import pack, repeated, single_batch, unpack, with_column
+from isopach.transforms.prepare import Arrival, prepare
+
+
+class Interval(NamedTuple):
+    """All that a source has in `[first, next)`; it may hold no rows.
+
+    `origin` is where reading began when nothing of the source had landed. `idle` is the watermark
+    (UTC microseconds) of a source that has had nothing for a while and follows the clock.
+    """
+
+    source: str
+    first: int
+    next: int
+    origin: int
+    accepted: pa.RecordBatch | None = None
+    aside: pa.RecordBatch | None = None
+    idle: int | None = None
+
+    @property
+    def rows(self) -> int:
+        return sum(part.num_rows for part in (self.accepted, self.aside) if part is not None)
+
+    def since(self, position: int) -> Interval:
+        """Return what of it lies at or after a position."""
+        accepted, aside = (_since(part, position) for part in (self.accepted, self.aside))
+        return self._replace(first=position, accepted=accepted, aside=aside)
+
+    def pack(self) -> bytes:
+        """Return it as bytes, its batches packed."""
+        return pickle.dumps(
+            self._replace(accepted=_packed(self.accepted), aside=_packed(self.aside))
+        )
+
+    @staticmethod
+    def unpack(packed: bytes) -> Interval:
+        """Return the interval that was packed."""
+        found: Interval = pickle.loads(packed)
+        accepted, aside = (part and unpack(part) for part in (found.accepted, found.aside))
+        return found._replace(accepted=accepted, aside=aside)
+
+
+def _packed(batch: pa.RecordBatch | None) -> bytes | None:
+    return None if batch is None else pack(batch)
+
+
+def _since(batch: pa.RecordBatch | None, position: int) -> pa.RecordBatch | None:
+    if batch is None:
+        return None
+    return batch.filter(pc.greater_equal(batch.column("_position"), position))
+
+
+def interval_of(poll: Poll, origin: int, feed: Feed, sites: Sites, rules: list[Rule]) -> Interval:
+    """Decode and prepare a poll's lines; a bad one fails nothing but itself."""
+    bounds = poll.source, poll.first, poll.next, origin
+    if not len(poll.lines):
+        return Interval(*bounds)
+    batch = single_batch(pa.Table.from_batches(decode_json(poll.lines, feed)))
+    batch = with_column(batch, "_source", repeated(poll.source, batch.num_rows))
+    batch = with_column(batch, "_position", pa.array(poll.positions, pa.int64()))
+    outcome = prepare(Arrival(None, None, batch), feed, sites, rules)
+    return Interval(*bounds, outcome.accepted, outcome.quarantined)

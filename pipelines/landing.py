@@ -1,0 +1,248 @@
+"""The committer: lands intervals in the lake, each row once, in records or in quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from functools import partial
+from time import time_ns
+
+import polars as pl
+import pyarrow as pa
+
+from isopach.feeds.feed import Feed
+from isopach.feeds.sites import Sites
+from isopach.lake import tables
+from isopach.lake.commits import Change, Snapshot, commit, version
+from isopach.lake.files import DataFile
+from isopach.lake.landings import (
+    NUMBER,
+    TOKEN,
+    WATERMARK,
+    Landing,
+    LandingLostError,
+    Reached,
+    Window,
+    landed,
+    place_of,
+    read_landing,
+    write_landing,
+)
+from isopach.lake.places import Place
+from isopach.pipelines.followers import Followers
+from isopach.pipelines.intervals import Interval
+from isopach.pipelines.judging import Judged, Known, judge
+from isopach.pipelines.provisional import (
+    CLOSED,
+    WINDOW,
+    progress,
+    settled_windows,
+    window_counts,
+    windows_frame,
+)
+from isopach.pipelines.staging import Target, set_aside_rows, write_parts
+from isopach.transforms.checksum import row_hashes
+from isopach.transforms.keys import KeyIndex
+from isopach.transforms.lateness import UNKNOWN
+
+STALE = -1
+"""The token of a landing that is not to be trusted: learn from the lake first."""
+
+
+class Lander:
+    """Lands intervals; holds fences, keys of open windows, and which windows are settled.
+
+    All of it is a cache of the lake, read on start and again when another committer was first.
+    The keys take most: some 100 bytes for each row of the windows that are not closed.
+    """
+
+    def __init__(self, lake: Place, feed: Feed, sites: Sites, run: str) -> None:
+        self.target = Target(lake, feed, run, "stream")
+        self.sites = sites
+        self.records = tables.records(feed.feed, feed.payload)
+        self.followers = Followers(lake, feed, sites)
+        self.keys = KeyIndex(feed.key)
+        self.last = Landing(0, run, token=0)
+        self.states: dict[tuple[str, date], str] = {}
+        self._settled, self._ledger = windows_frame([]), STALE
+        self._attempt: Landing | None = None
+        self._judged = Judged(None, [], {}, [])
+
+    def land(self, intervals: Iterable[Interval]) -> list[Interval]:
+        """Commit what follows on the fences; return intervals that wait for one before them.
+
+        Whatever happens, landing the same intervals again lands nothing twice.
+        """
+        self._judged, self._attempt = Judged(None, [], {}, []), None
+        try:
+            commit(self.target.lake, self.records, partial(self._decide, list(intervals)))
+            self._adopt()
+        except BaseException:
+            self.last = replace(self.last, token=STALE)  # it may have been committed all the same
+            raise
+        return self._judged.waiting
+
+    def flush(self) -> None:
+        """Write counts, totals and window states of what has landed."""
+        mark = self.watermark
+        moved = {w: progress(w, self.sites, self.target.feed, mark) for w in self.states}
+        changed = [window for window, state in moved.items() if state != self.states[window]]
+        self.followers.flush(mark, changed)
+        self.states = {window: state for window, state in moved.items() if state != CLOSED}
+        self.keys.forget(windows_frame(w for w in changed if moved[w] == CLOSED))
+
+    @property
+    def watermark(self) -> int:
+        """What windows are complete and closed by, UTC microseconds."""
+        return UNKNOWN if self.last.watermark is None else self.last.watermark
+
+    def _decide(self, intervals: list[Interval], now: Snapshot) -> Change | None:
+        if self._attempt is not None:
+            if now.fence(TOKEN) == self._attempt.token:
+                return None  # committed, and only the answer was lost
+            self._discard(self._attempt, now)
+            self._attempt = None
+        if (now.fence(TOKEN) or 0) != self.last.token:
+            self._learn(now)
+        self._read_ledger()
+        feed = self.target.feed
+        known = Known(self.last.sources, self.watermark, self.keys, self._settled)
+        judged = self._judged = judge(intervals, known, feed, self.sites, time_ns() // 1000)
+        slowest = self._slowest(judged.sources)
+        if not self._matters(judged, slowest):
+            self.last = replace(self.last, sources=judged.sources, watermark=slowest)
+            return None
+        self._attempt = self._written(judged, slowest)
+        write_landing(self.target.lake, feed.feed, self._attempt)
+        return Change(
+            self._attempt.files["records"], fences=self._attempt.fences(self.last.sources)
+        )
+
+    def _matters(self, judged: Judged, slowest: int | None) -> bool:
+        """Tell whether rows or fences moved, or a window became complete or closed."""
+        fences = {name: reached.fence for name, reached in judged.sources.items()}
+        if any(self.last.sources.get(n, Reached()).fence != at for n, at in fences.items()):
+            return True
+        feed, mark = self.target.feed, UNKNOWN if slowest is None else slowest
+        return any(progress(w, self.sites, feed, mark) != s for w, s in self.states.items())
+
+    def _slowest(self, sources: dict[str, Reached]) -> int | None:
+        """Return the least watermark; it never goes back, and waits for sources without one."""
+        marks = [reached.watermark for reached in sources.values()]
+        known = [mark for mark in marks if mark is not None]
+        if not known or len(known) < len(marks):
+            return self.last.watermark
+        return max(min(known), self.watermark)
+
+    def _written(self, judged: Judged, watermark: int | None) -> Landing:
+        """Write the files of a landing, and describe it."""
+        files: dict[str, list[DataFile]] = {"records": [], "quarantine": []}
+        aside = set_aside_rows(judged.aside, self.target) if judged.aside else None
+        if judged.rows is not None and judged.rows.num_rows:
+            rows = self.target.stamped(judged.rows.drop_columns("_key"))
+            files["records"] += write_parts(rows, self.records, self.target, self.target.unlike)
+        if aside is not None:
+            table = tables.quarantine(self.target.feed.feed)
+            files["quarantine"] += write_parts(aside, table, self.target)
+        return Landing(
+            number=self.last.number + 1,
+            run=self.target.run,
+            previous=self.last.token,
+            sources=judged.sources,
+            watermark=watermark,
+            files=files,
+            counts=window_counts(judged.rows, aside, self.target.feed),
+        )
+
+    def _adopt(self) -> None:
+        """Take a landing as done, if there was one, and have the other tables follow."""
+        landing, rows = self._attempt, self._judged.rows
+        if landing is None:
+            return
+        self.last = landing
+        if rows is not None:
+            self.keys.add(rows)
+        self._note_states(landing.counts)
+        self.followers.follow(landing, rows)
+
+    def _note_states(self, windows: Iterable[Window]) -> None:
+        for site, day in windows:
+            if site is not None and day is not None and site in self.sites:
+                self.states.setdefault((site, day), "")
+
+    def _discard(self, landing: Landing, now: Snapshot) -> None:
+        """Delete what a landing wrote that another was before."""
+        if (now.fence(NUMBER) or 0) > landing.number:
+            return  # it may have been committed, and others after it
+        target = self.target
+        for name, files in landing.files.items():
+            table = self.records if name == "records" else tables.quarantine(target.feed.feed)
+            for file in files:
+                (table.place(target.lake) / file.path).delete()
+        place_of(target.lake, target.feed.feed, landing.number, landing.token).delete()
+
+    def _learn(self, now: Snapshot) -> None:
+        """Take over what others have landed."""
+        last = self._described(now)
+        self._read_ledger()
+        rows = self._open_keys(now, last)
+        self.keys.add(_hashed(rows))
+        self.last = replace(last, token=STALE)
+        self._note_states(rows.select(WINDOW).unique().rows())
+        self.followers.catch_up(now)
+        self.last = last
+
+    def _open_keys(self, now: Snapshot, last: Landing) -> pl.DataFrame:
+        """Return the keys of open windows that others have landed."""
+        feed = self.target.feed
+        mine = [
+            (pl.col("_source") == source) & (pl.col("_position") < reached.fence)
+            for source, reached in self.last.sources.items()
+        ]
+        others = (pl.col("_mode") == "stream") & ~pl.any_horizontal(pl.lit(False), *mine)
+        stored = pl.scan_delta(now.delta).filter(others)
+        windows = stored.select(WINDOW).unique().collect()
+        mark = UNKNOWN if last.watermark is None else last.watermark
+        closed = windows_frame(
+            w for w in windows.rows() if progress(w, self.sites, feed, mark) == CLOSED
+        )
+        open_ = windows.join(closed, on=WINDOW, how="anti")
+        open_ = open_.join(self._settled, on=WINDOW, how="anti")
+        return (
+            stored.filter(pl.col("business_date").is_in(open_["business_date"].unique().to_list()))
+            .select(self.keys.columns)
+            .join(open_.lazy(), on=WINDOW, how="semi")
+            .collect()
+        )
+
+    def _read_ledger(self) -> None:
+        """Learn which windows nights have settled, if the ledger has changed."""
+        lake = self.target.lake
+        newest = version(lake, tables.WINDOWS)
+        if newest is None or newest == self._ledger:
+            return
+        settled = settled_windows(lake, self.target.feed.feed)
+        self.keys.forget(settled.join(self._settled, on=WINDOW, how="anti"))
+        for window in settled.rows():
+            self.states.pop(window, None)
+        self._settled, self._ledger = settled, newest
+
+    def _described(self, now: Snapshot) -> Landing:
+        """Return the newest landing; of one whose description is gone, what the records say."""
+        number, token = now.fence(NUMBER) or 0, now.fence(TOKEN) or 0
+        if not number:
+            return Landing(0, self.target.run, token=0)
+        try:
+            return read_landing(self.target.lake, self.target.feed.feed, number, token)
+        except LandingLostError:
+            stream = pl.scan_delta(now.delta).filter(pl.col("_mode") == "stream")
+            names = stream.select(pl.col("_source").unique()).collect().to_series()
+            sources = landed(now, names)
+            return Landing(number, "", sources=sources, watermark=now.fence(WATERMARK), token=token)
+
+
+def _hashed(keys: pl.DataFrame) -> pa.Table:
+    """Return keys with their hashes, as rows carry them."""
+    rows = keys.to_arrow()
+    return rows.append_column("_key", pa.array(row_hashes(rows, keys.columns)[0]))

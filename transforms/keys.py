@@ -1,0 +1,98 @@
+"""The keys of open windows: has a row's key been seen before?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from isopach.transforms.batches import frame
+
+WINDOW = ("site", "business_date")
+MOST_RUNS = 8
+
+
+class _Run(NamedTuple):
+    """Keys ordered by their hashes."""
+
+    hashes: np.ndarray
+    keys: pl.DataFrame
+
+
+class KeyIndex:
+    """Keys seen, by their stable hashes; a match is confirmed on the key itself.
+
+    Memory is bounded by the windows that are open: 8 bytes and the key's own for each row. Runs of
+    sorted hashes are merged as they become many, as in a log-structured merge tree (O'Neil and
+    others, 1996).
+    """
+
+    def __init__(self, key: Sequence[str]) -> None:
+        self.columns = list(dict.fromkeys([*WINDOW, *key]))
+        self.runs: list[_Run] = []
+
+    def add(self, rows: pa.Table) -> None:
+        """Take in rows whose keys are new; they have `_key` and the key's columns."""
+        if not rows.num_rows:
+            return
+        hashes = rows.column("_key").to_numpy()
+        order = np.argsort(hashes, kind="stable")
+        self.runs.append(_Run(hashes[order], frame(rows.select(self.columns))[order]))
+        if len(self.runs) > MOST_RUNS:
+            self._merge()
+
+    def seen(self, rows: pa.Table) -> np.ndarray:
+        """Tell which rows have a key that was taken in before."""
+        hashes = rows.column("_key").to_numpy()
+        found = np.zeros(rows.num_rows, bool)
+        for run in self.runs:
+            first = np.searchsorted(run.hashes, hashes, "left")
+            last = np.searchsorted(run.hashes, hashes, "right")
+            suspects = np.flatnonzero(last > first)
+            if not len(suspects):
+                continue
+            stored = np.concatenate(
+                [np.arange(a, b) for a, b in zip(first[suspects], last[suspects], strict=True)]
+            )
+            asked = frame(rows.select(self.columns).take(pa.array(suspects)))
+            known = run.keys[np.unique(stored)]
+            same = asked.with_columns(_row=pl.Series(suspects)).join(
+                known, on=self.columns, how="semi", nulls_equal=True
+            )
+            found[same["_row"].to_numpy()] = True
+        return found
+
+    def forget(self, windows: pl.DataFrame) -> None:
+        """Drop the keys of windows that take no more rows."""
+        kept = []
+        for run in self.runs:
+            rows = run.keys.with_row_index("_row").join(windows, on=list(WINDOW), how="anti")
+            chosen = rows["_row"].sort().to_numpy()
+            if len(chosen):
+                kept.append(_Run(run.hashes[chosen], run.keys[chosen]))
+        self.runs = kept
+
+    @property
+    def rows(self) -> int:
+        return sum(len(run.hashes) for run in self.runs)
+
+    @property
+    def bytes(self) -> int:
+        """What the index takes in memory."""
+        return sum(int(run.hashes.nbytes + run.keys.estimated_size()) for run in self.runs)
+
+    def _merge(self) -> None:
+        """Merge all runs, but for the largest while it is at least twice the others together."""
+        self.runs.sort(key=lambda run: len(run.hashes))
+        *small, largest = self.runs
+        keep = len(largest.hashes) >= 2 * sum(len(run.hashes) for run in small)
+        self.runs = [_joined(small), largest] if keep else [_joined(self.runs)]
+
+
+def _joined(runs: Sequence[_Run]) -> _Run:
+    hashes = np.concatenate([run.hashes for run in runs])
+    order = np.argsort(hashes, kind="stable")
+    return _Run(hashes[order], pl.concat([run.keys for run in runs])[order])
