@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from isopach.jobs.failures import BAD_USAGE, DONE, FAILED, HELD, STOPPED, explained
-
-if TYPE_CHECKING:
-    from isopach.feeds.load import Declaration
-    from isopach.lake.places import Place
+from isopach.jobs.arguments import (
+    Day,
+    FeedName,
+    Json,
+    Lake,
+    Sites,
+    bad_usage,
+    bytes_of,
+    check_runner,
+    day_of,
+    days_of,
+    declaration_of,
+    err,
+    out,
+    place_of,
+)
+from isopach.jobs.failures import DONE, FAILED, HELD, STOPPED, explained
+from isopach.jobs.stream_command import EXAMPLES, stream
 
 app = typer.Typer(
     name="isopach",
@@ -28,17 +38,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done, 1 failed, 2 bad usage or declaration, 3 done but some is held.",
 )
-out, err = Console(soft_wrap=True), Console(stderr=True, soft_wrap=True)
-
-FeedName = Annotated[
-    str, typer.Argument(metavar="FEED", help="A feed's name, or the path of its YAML.")
-]
-Lake = Annotated[
-    str, typer.Option("--lake", envvar="ISOPACH_LAKE", help="Folder, s3://… or gs://…")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
-Day = Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="One business date.")]
-Sites = Annotated[list[str] | None, typer.Option("--site", help="Only this site; may be repeated.")]
+app.command(epilog=EXAMPLES)(stream)
 
 
 def main() -> None:
@@ -71,7 +71,7 @@ def check(feed: FeedName, as_json: Json = False) -> None:
     """Validate a feed, its sites and its rules, and print what would run."""
     from isopach.jobs import show
 
-    declaration = _declaration(feed)
+    declaration = declaration_of(feed)
     if as_json:
         print(json.dumps(show.declaration_data(declaration), default=str))
     else:
@@ -98,16 +98,16 @@ def nightly(
     as_json: Json = False,
 ) -> None:
     """Stage, audit and publish the deliveries of a business date (or of several)."""
-    days, budget = _days(day), _bytes(memory)
-    declaration = _declaration(feed)
+    days, budget = days_of(day), bytes_of(memory)
+    declaration = declaration_of(feed)
     for name in site or ():
         if name not in declaration.sites:
-            _usage(
+            bad_usage(
                 "--site",
                 name,
                 f"is not registered in {declaration.path.parent / declaration.feed.sites}",
             )
-    _check_runner(runner)
+    check_runner(runner)
     from isopach.jobs import show
     from isopach.jobs.nightly import Options, run_night
     from isopach.jobs.progress import Progress
@@ -116,7 +116,7 @@ def nightly(
     held, documents = False, []
     try:
         with explained(err):
-            landed, home = _place(landing), _place(lake)
+            landed, home = place_of(landing), place_of(lake)
             for one in days:
                 summary = run_night(declaration, landed, home, one, options, Progress(err))
                 held = held or bool(summary.held)
@@ -138,9 +138,9 @@ def counts(
     from isopach.jobs import show
     from isopach.jobs.queries import window_counts
 
-    declaration = _declaration(feed)
+    declaration = declaration_of(feed)
     with explained(err):
-        rows = window_counts(_place(lake), declaration.feed.feed, _day(day), site)
+        rows = window_counts(place_of(lake), declaration.feed.feed, day_of(day), site)
     _table("counts", rows, as_json) if as_json else show.counts(out, rows)
 
 
@@ -158,11 +158,11 @@ def quarantine(
     from isopach.jobs import show
     from isopach.jobs.queries import quarantined_reasons, quarantined_rows
 
-    declaration = _declaration(feed)
+    declaration = declaration_of(feed)
     with explained(err):
-        home = _place(lake)
-        reasons = quarantined_reasons(home, declaration.feed.feed, _day(day), site, reason)
-        rows = quarantined_rows(home, declaration.feed, _day(day), site, reason, limit)
+        home = place_of(lake)
+        reasons = quarantined_reasons(home, declaration.feed.feed, day_of(day), site, reason)
+        rows = quarantined_rows(home, declaration.feed, day_of(day), site, reason, limit)
     if as_json:
         print(json.dumps({"reasons": reasons.to_dicts(), "rows": rows.to_dicts()}, default=str))
     else:
@@ -176,9 +176,9 @@ def verify(feed: FeedName, lake: Lake, day: Day = None, as_json: Json = False) -
     from isopach.jobs.nightly import feed_tables
     from isopach.pipelines.verify import verify as prove
 
-    declaration = _declaration(feed)
+    declaration = declaration_of(feed)
     with explained(err):
-        proof = prove(_place(lake), declaration.feed, feed_tables(declaration), _day(day))
+        proof = prove(place_of(lake), declaration.feed, feed_tables(declaration), day_of(day))
     if as_json:
         print(json.dumps(asdict(proof), default=str))
     else:
@@ -201,66 +201,6 @@ def demo(
         document = run_demo(to, rows, out if not as_json else err, err)
     if as_json:
         print(json.dumps(document, default=str))
-
-
-def _declaration(feed: str) -> Declaration:
-    from isopach.feeds.errors import DeclarationError
-    from isopach.feeds.load import load_declaration
-
-    try:
-        return load_declaration(feed)
-    except DeclarationError as error:
-        for fault in error.faults:
-            err.print(str(fault), style="red", markup=False, highlight=False)
-        raise typer.Exit(BAD_USAGE) from None
-
-
-def _place(address: str) -> Place:
-    from isopach.lake.places import Place as Address
-
-    return Address.of(address)
-
-
-def _day(text: str | None) -> date | None:
-    if text is None:
-        return None
-    if ".." in text:
-        _usage("--date", text, "is not one date; write YYYY-MM-DD")
-    return _days(text)[0]
-
-
-def _days(text: str) -> list[date]:
-    first, dots, last = text.partition("..")
-    try:
-        start, end = (
-            datetime.strptime(t, "%Y-%m-%d").date() for t in (first, last if dots else first)
-        )
-    except ValueError:
-        _usage("--date", text, "is not a date; write YYYY-MM-DD, or FROM..TO")
-    if end < start:
-        _usage("--date", text, "ends before it starts")
-    return [start + timedelta(days=n) for n in range((end - start).days + 1)]
-
-
-def _bytes(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([MG])i?B?", text, re.IGNORECASE)
-    if not match or not float(match[1]):
-        _usage("--memory", text, "is not an amount of memory; write 2GB or 800MB")
-    return int(float(match[1]) * (1 << {"M": 20, "G": 30}[match[2].upper()]))
-
-
-def _check_runner(name: str) -> None:
-    from apache_beam.runners.runner import create_runner
-
-    try:
-        create_runner(name)
-    except (ValueError, ImportError) as error:
-        _usage("--runner", name, f"cannot be used: {error}")
-
-
-def _usage(option: str, value: str, problem: str) -> NoReturn:
-    err.print(f"{option}: {value!r} {problem}", style="red", markup=False, highlight=False)
-    raise typer.Exit(BAD_USAGE)
 
 
 def _table(name: str, rows: Any, as_json: bool) -> None:

@@ -24,25 +24,46 @@ def finish_killed(lake: Place, to: FeedTables) -> None:
             publish(lake, to, entry.base_name, folder)
             (folder / PUBLISHED).write_bytes(b"")
     for run in runs_under_way(lake, to.feed):
-        if not run.killed:
+        if not run.killed or run.mode != "batch":
             continue
         published = (place / run.run / PUBLISHED).exists()
         if not published:
             _delete_staged(lake, to, run.run)
         outcome = "killed; published by the next run" if published else "killed"
-        record_run(lake, run.ended_as(outcome, _versions(lake, to)))
+        record_run(lake, run.ended_as(outcome, versions(lake, to)))
 
 
 def finish(lake: Place, to: FeedTables, run: Run, target: Target, outcome: str) -> None:
     """Record how a run ended; what it staged for windows that are held stays."""
-    record_run(lake, run.ended_as(outcome, _versions(lake, to)))
+    record_run(lake, run.ended_as(outcome, versions(lake, to)))
     if outcome == "held":
         (target.folder / PUBLISHED).write_bytes(b"")
     else:
         target.folder.delete()
 
 
-def _versions(lake: Place, to: FeedTables) -> dict[str, int | None]:
+def end_killed_streams(lake: Place, to: FeedTables) -> list[Run]:
+    """Close the rows of killed streams in the ledger; return those of streams that live.
+
+    What they landed stays, and what they left half done the next committer finishes.
+    """
+    streams = [run for run in runs_under_way(lake, to.feed) if run.mode == "stream"]
+    for run in streams:
+        if run.killed:
+            record_run(lake, run.ended_as("killed", versions(lake, to)))
+    return [run for run in streams if not run.killed]
+
+
+def give_up(lake: Place, run: Run, error: BaseException) -> None:
+    """Record that a run failed."""
+    try:
+        record_run(lake, run.ended_as(f"failed: {type(error).__name__}: {error}"[:2000], {}))
+    except (OSError, DeltaError) as second:
+        error.add_note(f"and the ledger could not be told: {second}")
+
+
+def versions(lake: Place, to: FeedTables) -> dict[str, int | None]:
+    """Return the versions of a feed's tables."""
     return {table.name: version(lake, table) for table in to.all}
 
 
@@ -51,10 +72,7 @@ def abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseEx
     wait_until_idle()
     if not (target.folder / VERDICTS).exists():
         _delete_staged(lake, to, run.run)
-    try:
-        record_run(lake, run.ended_as(f"failed: {type(error).__name__}: {error}"[:2000], {}))
-    except (OSError, DeltaError) as second:
-        error.add_note(f"and the ledger could not be told: {second}")
+    give_up(lake, run, error)
 
 
 def _delete_staged(lake: Place, to: FeedTables, run: str) -> None:

@@ -32,12 +32,16 @@ def _code(error: BaseException) -> int | None:
     from deltalake.exceptions import DeltaError
 
     from isopach.lake.commits import CommitRefusedError, SchemaChangeError
+    from isopach.lake.landings import LandingLostError
     from isopach.lake.places import PlaceError
+    from isopach.pipelines.logs import LogError
 
     if isinstance(error, PlaceError | SchemaChangeError):
         return BAD_USAGE
     from_worker = "[while running" in str(error)  # Beam passed it on
-    expected = isinstance(error, OSError | CommitRefusedError | DeltaError)
+    expected = isinstance(
+        error, OSError | CommitRefusedError | LandingLostError | LogError | DeltaError
+    )
     return FAILED if expected or from_worker or any(map(_is_full, _chain(error))) else None
 
 

@@ -14,6 +14,7 @@ from isopach.feeds.columns import type_name
 from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
 from isopach.jobs.nightly import Summary
+from isopach.jobs.stream import Summary as Streamed
 from isopach.pipelines.verify import Proof
 
 STYLES = {"settled": "green", "held": "yellow", "provisional": "cyan"}
@@ -53,6 +54,20 @@ def night(console: Console, summary: Summary) -> None:
         console.print(text, markup=False, highlight=False)
     if summary.awaited:
         console.print(f"  not due yet: {', '.join(summary.awaited)}", markup=False)
+
+
+def stream(console: Console, summary: Streamed) -> None:
+    """Print what a run of a stream landed."""
+    rows = sum(summary.rows.values())
+    parts = ", ".join(f"{count:,} {name}" for name, count in summary.rows.items())
+    rate = f"{rows / summary.seconds:,.0f} rows/s" if summary.seconds else ""
+    console.print(
+        f"{summary.feed} {summary.outcome}: {rows:,} rows landed ({parts}) "
+        f"in {summary.seconds:.1f} s, {rate}",
+        highlight=False,
+    )
+    for reason in summary.stuck.values():
+        console.print(f"  stuck {reason}", style="red", markup=False, highlight=False)
 
 
 def declaration_data(declared: Declaration) -> dict[str, Any]:
@@ -153,7 +168,8 @@ def _print(console: Console, rows: pl.DataFrame) -> None:
         title, number = "date" if name == "business_date" else name, kind.is_numeric()
         justify: Literal["right", "left"] = "right" if number else "left"
         whole = number or title in ("date", "state")
-        table.add_column(title, justify=justify, overflow="fold", no_wrap=whole)
+        least = min(4, max(map(len, rows["site"].drop_nulls()), default=1)) if title == "site" else 1
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=whole, min_width=least)
     for row in rows.iter_rows():
         table.add_row(*_cells(row))
     console.print(table)

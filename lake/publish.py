@@ -10,10 +10,10 @@ from datetime import UTC, date, datetime
 import polars as pl
 
 from isopach.lake import tables
-from isopach.lake.commits import scan
+from isopach.lake.commits import Snapshot, scan
 from isopach.lake.files import DataFile
 from isopach.lake.places import Place
-from isopach.lake.replace import read_file, replace_rows, upsert, write_rows
+from isopach.lake.replace import read_file, replace_rows, revise, upsert, write_rows
 from isopach.lake.staged import Staged, Window, read_staged
 from isopach.lake.tables import Table
 
@@ -67,17 +67,43 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
     """
     staged, verdicts = read_staged(folder), read_verdicts(folder)
     settled = [(v.site, v.day) for v in verdicts if not v.held]
+    _close_to_streams(lake, to.feed, run, settled)
     before = windows_of(lake, to.feed, {v.day for v in verdicts})
     _publish_quarantine(lake, to.quarantine, run, staged, verdicts, before)
     for name, table in to.totals.items():
         parts = staged.files.get(f"totals_{name}", [])
-        replace_rows(lake, table, _frame(settled), _allowed(lake, table, parts, settled))
+        files = _allowed(lake, table, parts, settled)
+        replace_rows(lake, table, _frame(settled), files, always=bool(settled))
     upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *KEY])
     files = _allowed(lake, to.records, staged.files.get("records", []), settled)
-    version = replace_rows(lake, to.records, _frame(settled), files)
+    version = replace_rows(lake, to.records, _frame(settled), files, always=bool(settled))
     rows = _windows(to.feed, run, staged, verdicts, before, version)
     upsert(lake, tables.WINDOWS, rows, ["feed", *KEY])
     return version
+
+
+def _close_to_streams(lake: Place, feed: str, run: str, settled: Sequence[Window]) -> None:
+    """Mark windows that are about to be replaced: from here on a stream's rows are late there.
+
+    A stream that has decided before this loses against the commits that follow, and decides anew.
+    """
+    now = datetime.now(UTC)
+
+    def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
+        stored = {(row["site"], row["business_date"]): row for row in old.iter_rows(named=True)}
+        fresh = {"feed": feed, "rows": 0, "checksum": checksum_text(0, 0)}
+        rows = [
+            fresh
+            | {"site": site, "business_date": day}
+            | stored.get((site, day), {})
+            | {"state": SETTLING, "run": run, "updated": now}
+            for site, day in settled
+        ]
+        return pl.DataFrame(rows, schema=old.schema)
+
+    if settled:
+        keys = _frame(settled).with_columns(feed=pl.lit(feed))
+        revise(lake, tables.WINDOWS, keys, change)
 
 
 def windows_of(lake: Place, feed: str, days: set[date]) -> pl.DataFrame:
@@ -191,8 +217,10 @@ def _windows(
             "updated": now,
         }
         if verdict.held:
-            old = resting.get(window, {"state": HELD, "rows": 0, "checksum": checksum_text(0, 0)})
-            row = {**old, **row, "reason": verdict.held}
+            row = {"rows": 0, "checksum": checksum_text(0, 0)} | resting.get(window, {}) | row
+            row |= {"reason": verdict.held}
+            if row.get("settled_by") is None:
+                row |= {"state": HELD}
         else:
             row |= {
                 "state": SETTLED,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
+from collections.abc import Iterator
 from typing import NamedTuple
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +18,9 @@ from isopach.pipelines.json_lines import decode_json
 from isopach.pipelines.logs import Poll
 from isopach.transforms.batches import pack, repeated, single_batch, unpack, with_column
 from isopach.transforms.prepare import Arrival, prepare
+from isopach.transforms.quarantine import REJECTED, quarantined
+
+LOG = logging.getLogger("isopach.stream")
 
 
 class Interval(NamedTuple):
@@ -65,13 +71,52 @@ def _since(batch: pa.RecordBatch | None, position: int) -> pa.RecordBatch | None
     return batch.filter(pc.greater_equal(batch.column("_position"), position))
 
 
-def interval_of(poll: Poll, origin: int, feed: Feed, sites: Sites, rules: list[Rule]) -> Interval:
-    """Decode and prepare a poll's lines; a bad one fails nothing but itself."""
-    bounds = poll.source, poll.first, poll.next, origin
+def intervals_of(
+    poll: Poll, origin: int, feed: Feed, sites: Sites, rules: list[Rule]
+) -> Iterator[Interval]:
+    """Yield what a poll's lines become, decoded and prepared.
+
+    Lines that the kernels fail on, whatever the reason, are found by halving; each is set aside
+    alone, with the error.
+    """
     if not len(poll.lines):
-        return Interval(*bounds)
+        yield Interval(poll.source, poll.first, poll.next, origin)
+        return
+    try:
+        yield _interval(poll, origin, feed, sites, rules)
+    except (Exception, pl.exceptions.PanicException) as error:
+        if len(poll.lines) == 1:
+            LOG.exception("%s: position %d cannot be prepared", poll.source, poll.positions[0])
+            yield _failed(poll, origin, error)
+            return
+        middle = len(poll.lines) // 2
+        at = int(poll.positions[middle])
+        first = poll._replace(next=at, positions=poll.positions[:middle], lines=poll.lines[:middle])
+        second = poll._replace(
+            first=at, positions=poll.positions[middle:], lines=poll.lines[middle:]
+        )
+        yield from intervals_of(first, origin, feed, sites, rules)
+        yield from intervals_of(second, origin, feed, sites, rules)
+
+
+def _interval(poll: Poll, origin: int, feed: Feed, sites: Sites, rules: list[Rule]) -> Interval:
     batch = single_batch(pa.Table.from_batches(decode_json(poll.lines, feed)))
     batch = with_column(batch, "_source", repeated(poll.source, batch.num_rows))
     batch = with_column(batch, "_position", pa.array(poll.positions, pa.int64()))
     outcome = prepare(Arrival(None, None, batch), feed, sites, rules)
+    bounds = poll.source, poll.first, poll.next, origin
     return Interval(*bounds, outcome.accepted, outcome.quarantined)
+
+
+def _failed(poll: Poll, origin: int, error: BaseException) -> Interval:
+    """Return a line that cannot be prepared, with the error, as the row that it is."""
+    row = pl.DataFrame(
+        {
+            "disposition": [REJECTED],
+            "reason": [f"cannot_be_prepared: {type(error).__name__}: {error}"[:500]],
+            "raw": poll.lines,
+            "_source": [poll.source],
+            "_position": poll.positions,
+        }
+    )
+    return Interval(poll.source, poll.first, poll.next, origin, None, quarantined(row))

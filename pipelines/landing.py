@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from functools import partial
-from time import time_ns
+from time import perf_counter, time_ns
 
 import polars as pl
 import pyarrow as pa
@@ -42,6 +42,7 @@ from isopach.pipelines.provisional import (
     windows_frame,
 )
 from isopach.pipelines.staging import Target, set_aside_rows, write_parts
+from isopach.pipelines.watching import note_landing, note_memory, note_sources
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.keys import KeyIndex
 from isopach.transforms.lateness import UNKNOWN
@@ -75,12 +76,14 @@ class Lander:
         Whatever happens, landing the same intervals again lands nothing twice.
         """
         self._judged, self._attempt = Judged(None, [], {}, []), None
+        started = perf_counter()
         try:
             commit(self.target.lake, self.records, partial(self._decide, list(intervals)))
-            self._adopt()
+            self._adopt(started)
         except BaseException:
             self.last = replace(self.last, token=STALE)  # it may have been committed all the same
             raise
+        note_sources(self.target.feed.feed, self.last.sources)
         return self._judged.waiting
 
     def flush(self) -> None:
@@ -91,6 +94,13 @@ class Lander:
         self.followers.flush(mark, changed)
         self.states = {window: state for window, state in moved.items() if state != CLOSED}
         self.keys.forget(windows_frame(w for w in changed if moved[w] == CLOSED))
+        note_memory(self.target.feed.feed, len(self.states), self.keys.rows, self.keys.bytes)
+
+    def learn(self) -> None:
+        """Read from the lake where this feed stands, and finish what a killed committer began."""
+        self.last = replace(self.last, token=STALE)
+        self.land([])
+        self.flush()
 
     @property
     def watermark(self) -> int:
@@ -125,7 +135,7 @@ class Lander:
         if any(self.last.sources.get(n, Reached()).fence != at for n, at in fences.items()):
             return True
         feed, mark = self.target.feed, UNKNOWN if slowest is None else slowest
-        return any(progress(w, self.sites, feed, mark) != s for w, s in self.states.items())
+        return any(s and progress(w, self.sites, feed, mark) != s for w, s in self.states.items())
 
     def _slowest(self, sources: dict[str, Reached]) -> int | None:
         """Return the least watermark; it never goes back, and waits for sources without one."""
@@ -155,7 +165,7 @@ class Lander:
             counts=window_counts(judged.rows, aside, self.target.feed),
         )
 
-    def _adopt(self) -> None:
+    def _adopt(self, started: float) -> None:
         """Take a landing as done, if there was one, and have the other tables follow."""
         landing, rows = self._attempt, self._judged.rows
         if landing is None:
@@ -164,9 +174,11 @@ class Lander:
         if rows is not None:
             self.keys.add(rows)
         self._note_states(landing.counts)
+        note_landing(self.target.feed.feed, landing, perf_counter() - started)
         self.followers.follow(landing, rows)
 
     def _note_states(self, windows: Iterable[Window]) -> None:
+        """Note windows whose state is to be written at the next flush."""
         for site, day in windows:
             if site is not None and day is not None and site in self.sites:
                 self.states.setdefault((site, day), "")

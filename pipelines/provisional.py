@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -71,9 +71,13 @@ def add_counts(old: pl.DataFrame, landings: Sequence[Landing], feed: str) -> pl.
     for landing in landings:
         for window, counts in landing.counts.items():
             key = (landing.run, *window)
-            sums[key] = add_tallies([sums.get(key, Tally()), Tally()._replace(**counts)])
+            sums[key] = add_tallies([sums.get(key, Tally()), _tally(counts)])
     rows = [_counts_row(run, feed, (site, day), t) for (run, site, day), t in sums.items()]
     return pl.DataFrame(rows, schema=old.schema)
+
+
+def _tally(counts: Mapping[str, int]) -> Tally:
+    return Tally._make([*(counts.get(name, 0) for name in Tally._fields[:-1]), ()])
 
 
 def tally_of(row: dict[str, Any]) -> Tally:

@@ -293,8 +293,8 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool], Non
     monkeypatch.undo()
 
 
-COMMITS = 5
-"""Quarantine, one total, counts, records, windows."""
+COMMITS = 6
+"""Windows closed to streams, quarantine, one total, counts, records, windows."""
 
 
 @pytest.mark.parametrize("done", [False, True])

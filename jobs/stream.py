@@ -1,0 +1,121 @@
+"""Run a stream: land what a log has and gets, until stopped or idle."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, current_thread, main_thread
+from time import monotonic
+from typing import Any
+
+from isopach.feeds.load import Declaration
+from isopach.jobs.endings import end_killed_streams, give_up, versions
+from isopach.jobs.memory import reuse_freed_memory
+from isopach.jobs.micro_batches import MicroBatches, Options
+from isopach.jobs.nightly import EMBEDDED, feed_tables
+from isopach.lake.commits import check_columns, create_or_open
+from isopach.lake.ledger import new_run, record_run
+from isopach.lake.places import Place
+from isopach.pipelines.committing import Committer
+from isopach.pipelines.logs import Log
+from isopach.pipelines.watching import landed_rows
+
+LOG = logging.getLogger("isopach.stream")
+FLUSH_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run of a stream did: rows by what became of them, and where sources stand.
+
+    `stuck` are sources that could not be read on, with the reason.
+    """
+
+    run: str
+    feed: str
+    cadence: str
+    outcome: str
+    rows: dict[str, int]
+    seconds: float
+    fences: dict[str, int]
+    stuck: dict[str, str]
+
+
+def run_stream(
+    declaration: Declaration, log: Log, lake: Place, options: Options, parameters: dict[str, Any]
+) -> Summary:
+    """Land what a log has and gets, until a signal (SIGINT, SIGTERM) or until idle.
+
+    A source that cannot be read on is told of and left behind; the others go on. Raises LogError
+    for a log that is not there, and SchemaChangeError.
+    """
+    started, feed = monotonic(), declaration.feed
+    to = feed_tables(declaration)
+    log.sources()
+    for table in to.all:
+        check_columns(lake, table)
+    for table in to.all:
+        create_or_open(lake, table)
+    for other in end_killed_streams(lake, to):
+        LOG.warning(
+            "%s of %s streams this feed too: each row still lands once, but the two hold "
+            "each other up",
+            other.process,
+            other.run,
+        )
+    run = new_run(feed.feed, "micro-batch", "stream", options.runner, parameters)
+    record_run(lake, run)
+    embedded = options.runner in EMBEDDED
+    if embedded:
+        reuse_freed_memory()
+    flush = FLUSH_SECONDS if embedded else 0.0
+    committer = Committer(lake, feed, declaration.sites, run.run, flush)
+    batches = MicroBatches(declaration, log, committer, options)
+    before = landed_rows(feed.feed)
+    try:
+        with stopping() as stop:
+            committer.lander.learn()
+            batches.run(stop)
+        committer.close()
+    except BaseException as error:
+        give_up(lake, run, error)
+        raise
+    finally:
+        log.close()
+    outcome = "stuck" if batches.stuck else "stopped" if stop.is_set() else "idle"
+    record_run(lake, run.ended_as(outcome, versions(lake, to)))
+    return Summary(
+        run=run.run,
+        feed=feed.feed,
+        cadence="micro-batch",
+        outcome=outcome,
+        rows={name: rows - before[name] for name, rows in landed_rows(feed.feed).items()},
+        seconds=round(monotonic() - started, 3),
+        fences={source: reached.fence for source, reached in batches.reached().items()},
+        stuck=batches.stuck,
+    )
+
+
+@contextmanager
+def stopping() -> Iterator[Event]:
+    """Give an event that a first SIGINT or SIGTERM sets; a second one interrupts."""
+    stop = Event()
+    if current_thread() is not main_thread():
+        yield stop
+        return
+
+    def ask(number: int, _: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        LOG.warning("stopping: what was read is landed first; once more to stop at once")
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,113 @@
+"""The command `isopach stream`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import typer
+
+from isopach.jobs.arguments import (
+    FeedName,
+    Json,
+    Lake,
+    bad_usage,
+    check_runner,
+    declaration_of,
+    err,
+    out,
+    place_of,
+    seconds_of,
+)
+from isopach.jobs.failures import DONE, FAILED, explained
+
+EXAMPLES = (
+    "isopach stream sales --source spool:spool --lake lake\n\n"
+    "isopach stream sales --source spool:spool --lake lake --until-idle\n\n"
+    "isopach stream sales --source kafka:localhost:9092/sales --lake lake --every 500ms\n\n"
+    "isopach stream sales --source kafka:b1:9093,b2:9093/sales --source-settings sasl.properties"
+    " --lake s3://lake --metrics 0.0.0.0:9464 --log json"
+)
+
+
+def stream(
+    feed: FeedName,
+    source: Annotated[str, typer.Option(help="spool:DIR, or kafka:BROKERS/TOPIC.")],
+    lake: Lake,
+    every: Annotated[str, typer.Option(help="From one micro-batch's start to the next.")] = "1s",
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="End when everything there is has landed.")
+    ] = False,
+    rows: Annotated[
+        int, typer.Option(min=1, help="What one micro-batch reads at most, about.")
+    ] = 500_000,
+    idle_after: Annotated[
+        str, typer.Option(help="After how long without rows a source's watermark is the clock's.")
+    ] = "60s",
+    source_settings: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Settings of the Kafka client, key=value lines."),
+    ] = None,
+    runner: Annotated[str, typer.Option(help="Beam runner of micro-batches.")] = "FnApiRunner",
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="[HOST:]PORT", help="Serve Prometheus metrics there."),
+    ] = None,
+    log: Annotated[
+        Literal["text", "json"], typer.Option(help="How to log; json also logs each landing.")
+    ] = "text",
+    as_json: Json = False,
+) -> None:
+    """Land a feed's events as they come, each row once; Ctrl-C lands what was read and ends."""
+    interval, idle = seconds_of("--every", every), seconds_of("--idle-after", idle_after)
+    declaration = declaration_of(feed)
+    check_runner(runner)
+    from isopach.jobs import show
+    from isopach.jobs.live import Live
+    from isopach.jobs.micro_batches import Options
+    from isopach.jobs.stream import run_stream
+    from isopach.pipelines.sources import open_log
+
+    if log == "json":
+        log_as_json()
+    if metrics is not None:
+        _serve_metrics(metrics)
+    options = Options(interval, until_idle, rows, idle, runner)
+    parameters = {"feed": json.loads(declaration.feed.model_dump_json()), "source": source}
+    with explained(err):
+        events = open_log(source, declaration.feed.feed, source_settings)
+        with Live(err, declaration.feed.feed):
+            done = run_stream(declaration, events, place_of(lake), options, parameters)
+    if as_json:
+        print(json.dumps(asdict(done)))
+    else:
+        show.stream(out, done)
+    sys.exit(FAILED if done.stuck else DONE)
+
+
+def log_as_json() -> None:
+    """Log one JSON object a line on stderr: what happens in a stream, and all warnings."""
+    from pythonjsonlogger.json import JsonFormatter
+
+    handler = logging.StreamHandler()
+    fields = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    handler.setFormatter(
+        JsonFormatter(fields, rename_fields={"asctime": "time", "levelname": "level"})
+    )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("isopach").setLevel(logging.INFO)
+
+
+def _serve_metrics(address: str) -> None:
+    from prometheus_client import start_http_server
+
+    host, colon, port = address.rpartition(":")
+    if not port.isdigit() or not 0 <= int(port) < 1 << 16 or (colon and not host):
+        bad_usage("--metrics", address, "is not a place to serve at; write 9464 or 0.0.0.0:9464")
+    try:
+        start_http_server(int(port), host or "127.0.0.1")
+    except OSError as error:
+        bad_usage("--metrics", address, f"cannot be served at: {error.strerror or error}")

@@ -1,0 +1,57 @@
+"""Committers of this process: one for each run, kept while the process lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from threading import Lock
+from time import monotonic
+
+from isopach.feeds.feed import Feed
+from isopach.feeds.sites import Sites
+from isopach.lake.places import Place
+from isopach.pipelines.intervals import Interval
+from isopach.pipelines.landing import Lander
+
+_LOCK = Lock()
+_LANDERS: dict[str, Lander] = {}
+_FLUSHED: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Committer:
+    """Where a run of a stream lands; may be sent to a worker, and finds its lander there.
+
+    `flush_seconds` is how long counts, totals and window states may be behind the records.
+    """
+
+    lake: Place
+    feed: Feed
+    sites: Sites
+    run: str
+    flush_seconds: float = 5.0
+
+    @property
+    def lander(self) -> Lander:
+        """The process's lander of this run, made when first asked for."""
+        with _LOCK:
+            if self.run not in _LANDERS:
+                _LANDERS[self.run] = Lander(self.lake, self.feed, self.sites, self.run)
+            return _LANDERS[self.run]
+
+    def land(self, intervals: Iterable[Interval]) -> list[Interval]:
+        """Land intervals, and write counts and totals when it is time; see `Lander.land`."""
+        lander = self.lander
+        waiting = lander.land(intervals)
+        if monotonic() - _FLUSHED.get(self.run, 0.0) >= self.flush_seconds:
+            lander.flush()
+            _FLUSHED[self.run] = monotonic()
+        return waiting
+
+    def close(self) -> None:
+        """Write what is left of counts and totals, and forget the lander."""
+        with _LOCK:
+            lander = _LANDERS.pop(self.run, None)
+            _FLUSHED.pop(self.run, None)
+        if lander is not None:
+            lander.flush()

@@ -1,0 +1,23 @@
+"""Services that tests share, started once a session and only where a test asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from jars import missing_tools
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
+    """A running Kafka broker; skips where there is no Java or Maven to run one."""
+    pytest.importorskip("confluent_kafka", reason="not installed: isopach[kafka]")
+    if reason := missing_tools():
+        pytest.skip(f"no Kafka broker: {reason}")
+    from broker import Broker
+
+    service = Broker(tmp_path_factory.mktemp("kafka"))
+    try:
+        yield service.start()
+    finally:
+        service.stop()
