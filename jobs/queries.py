@@ -14,27 +14,27 @@ from isopach.lake.commits import scan
 from isopach.lake.places import Place
 
 MASK = "•••"
+WINDOW = ["site", "business_date"]
 FIGURES = ["read", "accepted", "rejected", "late", "duplicate", "declared", "bytes"]
 
 
 def window_counts(
     lake: Place, feed: str, day: date | None, sites: Sequence[str] | None
 ) -> pl.DataFrame:
-    """Return the newest counts of each window and mode, with the window's state."""
+    """Return the counts of each window, with its state: a night's newest run, a stream's all."""
     chosen = _chosen(day, sites) & (pl.col("feed") == feed)
     windows = scan(lake, tables.WINDOWS).filter(chosen).collect()
-    counted = (
-        scan(lake, tables.COUNTS)
-        .filter(chosen)
-        .sort("run")
-        .group_by("site", "business_date", "mode")
-        .agg(pl.col(*FIGURES, "run", "delivery").last())
-        .collect()
+    by_mode = scan(lake, tables.COUNTS).filter(chosen).sort("run").group_by(*WINDOW, "mode")
+    batch = by_mode.agg(pl.col(*FIGURES, "run", "delivery").last()).filter(mode="batch")
+    every_run = by_mode.agg(pl.col(FIGURES).sum(), pl.col("run", "delivery").last()).filter(
+        mode="stream"
     )
-    states = windows.select("site", "business_date", "state", "rows", "settled_by", "reason")
-    return states.join(counted, on=["site", "business_date"], how="left").sort(
-        "business_date", "site", "mode"
-    )
+    nothing = pl.lit(None, pl.Int64)
+    counted = pl.concat(
+        [batch, every_run.with_columns(nothing.alias("declared"), nothing.alias("bytes"))]
+    ).collect()
+    states = windows.select(*WINDOW, "state", "rows", "settled_by", "reason")
+    return states.join(counted, on=WINDOW, how="left").sort("business_date", "site", "mode")
 
 
 def quarantined_reasons(

@@ -141,8 +141,8 @@ def proof(console: Console, proof: Proof) -> None:
         console.print(f"nothing to verify: the ledger has no window of {proof.feed}", style="red")
         return
     for finding in proof.findings[:MOST_FINDINGS]:
-        place = f"{finding.site} {finding.business_date}"
-        console.print(f"{finding.check}: {place}: {finding.message}", style="red", markup=False)
+        said = ": ".join(filter(None, [finding.check, finding.place, finding.message]))
+        console.print(said, style="red", markup=False)
     if len(proof.findings) > MOST_FINDINGS:
         console.print(f"… and {len(proof.findings) - MOST_FINDINGS:,} more", style="red")
     said = (
@@ -168,7 +168,9 @@ def _print(console: Console, rows: pl.DataFrame) -> None:
         title, number = "date" if name == "business_date" else name, kind.is_numeric()
         justify: Literal["right", "left"] = "right" if number else "left"
         whole = number or title in ("date", "state")
-        least = min(4, max(map(len, rows["site"].drop_nulls()), default=1)) if title == "site" else 1
+        least = (
+            min(4, max(map(len, rows["site"].drop_nulls()), default=1)) if title == "site" else 1
+        )
         table.add_column(title, justify=justify, overflow="fold", no_wrap=whole, min_width=least)
     for row in rows.iter_rows():
         table.add_row(*_cells(row))

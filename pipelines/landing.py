@@ -25,8 +25,8 @@ from isopach.lake.landings import (
     Reached,
     Window,
     landed,
+    newest_landing,
     place_of,
-    read_landing,
     write_landing,
 )
 from isopach.lake.places import Place
@@ -242,16 +242,18 @@ class Lander:
 
     def _described(self, now: Snapshot) -> Landing:
         """Return the newest landing; of one whose description is gone, what the records say."""
-        number, token = now.fence(NUMBER) or 0, now.fence(TOKEN) or 0
-        if not number:
-            return Landing(0, self.target.run, token=0)
         try:
-            return read_landing(self.target.lake, self.target.feed.feed, number, token)
+            return newest_landing(self.target.lake, self.target.feed.feed, now)
         except LandingLostError:
             stream = pl.scan_delta(now.delta).filter(pl.col("_mode") == "stream")
             names = stream.select(pl.col("_source").unique()).collect().to_series()
-            sources = landed(now, names)
-            return Landing(number, "", sources=sources, watermark=now.fence(WATERMARK), token=token)
+            return Landing(
+                number=now.fence(NUMBER) or 0,
+                run="",
+                sources=landed(now, names),
+                watermark=now.fence(WATERMARK),
+                token=now.fence(TOKEN) or 0,
+            )
 
 
 def _hashed(keys: pl.DataFrame) -> pa.Table:

@@ -14,7 +14,9 @@ from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
-from isopach.lake.publish import FeedTables, checksum_text
+from isopach.lake.publish import SETTLED, FeedTables, checksum_text
+from isopach.pipelines.findings import Finding
+from isopach.pipelines.verify_stream import verify_stream
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.quarantine import UNREADABLE
 from isopach.transforms.totals import merge, partial_totals
@@ -23,16 +25,6 @@ CHUNK_ROWS = 4_000_000
 """Rows of records in memory at a time; a window is never split."""
 WINDOW = ["site", "business_date"]
 TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something that does not hold, in one window."""
-
-    check: str
-    site: str
-    business_date: date
-    message: str
 
 
 @dataclass(frozen=True)
@@ -50,8 +42,8 @@ class Proof:
 def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
     """Check every window of a feed (of one business date), reading nothing but the tables.
 
-    A window that is held and never was settled has no records: its accepted rows wait, and the
-    others are in quarantine.
+    A window that is held and never was settled has no records of a night: its accepted rows wait,
+    and the others are in quarantine.
     """
     of_feed = pl.col("feed") == feed.feed
     on_day = pl.lit(True) if day is None else pl.col("business_date") == day
@@ -70,21 +62,25 @@ def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
             chunk.select(*WINDOW, _run="read_by"), on=[*WINDOW, "_run"], how="semi"
         )
         records, quarantined = records + rows.height, quarantined + aside.height
-        read = chunk.join(
+        of_night = rows.filter(_mode="batch")
+        read = chunk.drop_nulls("read_by").join(
             counts.drop("feed", "checksum", "reason"),
             left_on=[*WINDOW, "read_by"],
             right_on=[*WINDOW, "run"],
             how="left",
         )
         findings += [
-            *_conservation(read, rows, aside),
+            *_conservation(read, of_night, aside),
+            *_mixed(chunk, rows),
             *_checksums(chunk, rows, feed),
             *_keys(rows, feed),
-            *_positions(read, rows, aside),
+            *_positions(read, of_night, aside),
             *_totals(lake, feed, to, chunk, rows),
         ]
-    settled_windows = ledger.height - ledger["settled_by"].null_count()
-    return Proof(feed.feed, ledger.height, settled_windows, records, quarantined, findings)
+    streamed, found = verify_stream(lake, feed, to, day)
+    settled = ledger.height - ledger["settled_by"].null_count()
+    findings += found
+    return Proof(feed.feed, ledger.height, settled, records, quarantined + streamed, findings)
 
 
 def _chunks(ledger: pl.DataFrame) -> Iterator[pl.DataFrame]:
@@ -143,7 +139,8 @@ def _conservation(read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -
             yield Finding(
                 "declared", *window, f"declared {row['declared']:,}, read {row['read']:,}"
             )
-        if not row["records"] == (row["accepted"] if settled else 0) == row["rows"]:
+        expected = row["accepted"] if settled else 0
+        if row["records"] != expected or (settled and row["rows"] != expected):
             yield Finding(
                 "records",
                 *window,
@@ -154,6 +151,14 @@ def _conservation(read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -
             if row[kind] != row[f"found_{kind}"]:
                 text = f"{row[f'found_{kind}']:,} {kind} in quarantine, {row[kind]:,} counted"
                 yield Finding("quarantine", *window, text)
+
+
+def _mixed(windows: pl.DataFrame, rows: pl.DataFrame) -> Iterator[Finding]:
+    """Check that a settled window has rows of nights only."""
+    settled = windows.drop_nulls("settled_by").filter(pl.col("state") == SETTLED)
+    streamed = rows.filter(pl.col("_mode") != "batch").join(settled, on=WINDOW, how="semi")
+    for site, day, count in streamed.group_by(WINDOW).len().iter_rows():
+        yield Finding("records", site, day, f"{count:,} rows of a stream in a settled window")
 
 
 def _checksums(windows: pl.DataFrame, rows: pl.DataFrame, feed: Feed) -> Iterator[Finding]:

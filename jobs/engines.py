@@ -1,0 +1,52 @@
+"""Engines that run the continuous cadence, and the errors of starting them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+YEAR = 366 * 24 * 60 * 60
+"""Seconds; the default of five minutes also cuts the stream of job states, and so the job."""
+
+Say = Callable[[str], None]
+"""Tells the user what takes long."""
+
+
+class EngineError(OSError):
+    """An engine that cannot be built or started; says what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A running engine: where it takes jobs, and the options to submit them with.
+
+    `pid` is the process that takes the jobs, `log` what it has said so far.
+    """
+
+    name: str
+    endpoint: str
+    options: tuple[str, ...]
+    pid: int
+    log: Path
+
+
+def portable(endpoint: str, *more: str) -> tuple[str, ...]:
+    """Return Beam's options for an unbounded job whose worker lives in this process."""
+    return (
+        "--runner=PortableRunner",
+        f"--job_endpoint={endpoint}",
+        f"--job_server_timeout={YEAR}",
+        "--environment_type=LOOPBACK",
+        "--streaming",
+        *more,
+    )
+
+
+def find_tool(name: str, purpose: str, install: str) -> str:
+    """Return the path of a program; raises EngineError saying what to install."""
+    found = shutil.which(name)
+    if found is None:
+        raise EngineError(f"{name} is not on the PATH, and {purpose}; {install}")
+    return found

@@ -1,0 +1,119 @@
+"""Apache Flink: a job server for Beam's pipelines, over an embedded Flink or a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from isopach.jobs.built import built, run_tool
+from isopach.jobs.engines import Engine, EngineError, Say, find_tool, portable
+from isopach.jobs.processes import kept_on_error, running
+from isopach.jobs.silence import lost_streams_silenced
+
+POM = Path(__file__).resolve().parents[1] / "infra" / "flink" / "pom.xml"
+EMBEDDED = "[local]"
+START_SECONDS = 60.0
+JOBS = r"JobService started on (localhost:\d+)"
+JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
+ANNOUNCER = "org.apache.beam.runners.jobsubmission.JobServerDriver"
+OPENED: tuple[str, ...] = ()
+"""Packages under `java` that Flink reflects on; Java 17 shuts them otherwise."""
+
+
+@contextmanager
+def flink(
+    master: str = EMBEDDED,
+    *,
+    parallelism: int = 1,
+    checkpoint_milliseconds: int = 1000,
+    heap: str = "1g",
+    say: Say = print,
+) -> Iterator[Engine]:
+    """Run a Flink job server on free ports; it is stopped at the end.
+
+    Raises EngineError when it cannot be had or started.
+
+    Args:
+        master: `[local]` runs jobs in the job server itself; `host:port` is the REST address of a
+            cluster, whose task managers must reach this machine.
+        heap: the most that the job server takes, with the jobs where they run in it.
+    """
+    jars = find_jars(say)
+    with (
+        lost_streams_silenced(),
+        TemporaryDirectory(prefix="isopach-flink-") as state,
+        kept_on_error("flink") as logs,
+        running("flink", _job_server(jars, master, heap, Path(state)), logs) as process,
+    ):
+        endpoint = process.wait_for(JOBS, START_SECONDS)
+        process.wait_to_answer(endpoint, START_SECONDS)
+        options = portable(
+            endpoint,
+            f"--parallelism={parallelism}",
+            f"--checkpointing_interval={checkpoint_milliseconds}",
+            "--max_bundle_time_mills=30",  # that is how the option is spelt
+            "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
+        )
+        yield Engine("flink", endpoint, options, process.pid, process.log)
+
+
+def find_jars(say: Say = print) -> Path:
+    """Return the folder of Flink's and the job server's jars, fetched with Maven if need be."""
+    try:
+        pom = POM.read_bytes()
+    except OSError as error:
+        raise EngineError(
+            f"{POM}: {error.strerror}; Flink is run from a checkout, which has this file"
+        ) from error
+
+    def build(folder: Path) -> None:
+        _fetch(folder, say)
+
+    return built(f"flink-{sha256(pom).hexdigest()[:12]}", build)
+
+
+def _fetch(folder: Path, say: Say) -> None:
+    mvn = find_tool("mvn", "Flink's jars are fetched with it", "install Apache Maven and Java 17")
+    say("Fetching Flink's jars (150 MB) with Maven; this happens once")
+    copy = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+    run_tool([mvn, "-q", "-B", "-f", str(POM), *copy], "Fetching Flink's jars")
+
+
+def java(jars: Path, main: str, heap: str, state: Path, *loud: str) -> list[str]:
+    """Return the command of a Java process of Flink.
+
+    Args:
+        state: a folder for what it keeps on disk.
+        loud: the loggers that say more than warnings: where it listens.
+    """
+    program = find_tool("java", "Flink runs on it", "install Java 17 (OpenJDK)")
+    opened = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in OPENED]
+    logger = "-Dorg.slf4j.simpleLogger"
+    return [
+        program,
+        f"-Xmx{heap}",
+        "-XX:+ExitOnOutOfMemoryError",
+        f"-Djava.io.tmpdir={state}",
+        f"{logger}.defaultLogLevel=warn",
+        f"{logger}.showDateTime=true",
+        *(f"{logger}.log.{name}=info" for name in loud),
+        *opened,
+        "-cp",
+        f"{jars}/*",
+        main,
+    ]
+
+
+def _job_server(jars: Path, master: str, heap: str, state: Path) -> list[str]:
+    return [
+        *java(jars, JOB_SERVER, heap, state, ANNOUNCER),
+        "--job-host=localhost",
+        "--job-port=0",
+        "--artifact-port=0",
+        "--expansion-port=-1",
+        f"--artifacts-dir={state}/artifacts",
+        f"--flink-master={master}",
+    ]

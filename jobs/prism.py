@@ -1,0 +1,80 @@
+"""Beam's own local engine, Prism: found or built, and run for as long as it is needed."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from isopach.jobs.built import built, run_tool
+from isopach.jobs.engines import Engine, EngineError, Say, find_tool, portable
+from isopach.jobs.processes import kept_on_error, running
+from isopach.jobs.silence import lost_streams_silenced
+
+PACKAGE = "github.com/apache/beam/sdks/v2/go/cmd/prism"
+START_SECONDS = 30.0
+PORT = r"Serving JobManagement.*?localhost:(\d+)"
+
+
+@contextmanager
+def prism(binary: Path | None = None, say: Say = print) -> Iterator[Engine]:
+    """Run Prism on a free port; it is stopped at the end, and its log kept after an error.
+
+    Raises EngineError when it cannot be had or started.
+
+    Args:
+        binary: where it is; by default it is looked up, and built with Go the first time.
+    """
+    found = binary or find_prism(say)
+    with (
+        lost_streams_silenced(),
+        kept_on_error("prism") as logs,
+        running("prism", _command(found), logs) as process,
+    ):
+        endpoint = f"localhost:{process.wait_for(PORT, START_SECONDS)}"
+        process.wait_to_answer(endpoint, START_SECONDS)
+        yield Engine("prism", endpoint, portable(endpoint), process.pid, process.log)
+
+
+def find_prism(say: Say = print) -> Path:
+    """Return Prism's binary: the one on the PATH, or the one in the cache, built if need be."""
+    on_path = shutil.which("prism")
+    if on_path and _is_prism(on_path):
+        return Path(on_path)
+    release = version("apache-beam")
+
+    def build(folder: Path) -> None:
+        _build(folder, release, say)
+
+    return built(f"prism-{release}", build) / "prism"
+
+
+def _build(folder: Path, release: str, say: Say) -> None:
+    go = find_tool(
+        "go",
+        "Prism, the engine of continuous runs, is built with it",
+        "install Go (https://go.dev/dl), or unpack prism from the release of Beam "
+        f"{release} (https://github.com/apache/beam/releases) into a folder on the PATH",
+    )
+    say(f"Building Prism {release} with Go; this happens once and takes a minute or two")
+    run_tool([go, "install", f"{PACKAGE}@v{release}"], "Building Prism", {"GOBIN": str(folder)})
+
+
+def _is_prism(program: str) -> bool:
+    """Tell Beam's Prism from other programs of that name, by its flags."""
+    try:
+        said = subprocess.run(
+            [program, "-help"], stdin=subprocess.DEVNULL, capture_output=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return b"idle_shutdown_timeout" in said.stderr + said.stdout
+
+
+def _command(binary: Path) -> list[str]:
+    if not shutil.which(binary):
+        raise EngineError(f"{binary} is not a program; give the path of a Prism binary")
+    return [str(binary), "--job_port=0", "--serve_http=false", "--log_kind=text"]
