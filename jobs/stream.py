@@ -12,9 +12,11 @@ from time import monotonic
 from typing import Any
 
 from isopach.feeds.load import Declaration
+from isopach.jobs import continuous, micro_batches
+from isopach.jobs.continuous import Continuous
 from isopach.jobs.endings import end_killed_streams, give_up, versions
 from isopach.jobs.memory import reuse_freed_memory
-from isopach.jobs.micro_batches import MicroBatches, Options
+from isopach.jobs.micro_batches import MicroBatches
 from isopach.jobs.nightly import EMBEDDED, feed_tables
 from isopach.lake.commits import check_columns, create_or_open
 from isopach.lake.ledger import new_run, record_run
@@ -45,7 +47,11 @@ class Summary:
 
 
 def run_stream(
-    declaration: Declaration, log: Log, lake: Place, options: Options, parameters: dict[str, Any]
+    declaration: Declaration,
+    log: Log,
+    lake: Place,
+    options: micro_batches.Options | continuous.Options,
+    parameters: dict[str, Any],
 ) -> Summary:
     """Land what a log has and gets, until a signal (SIGINT, SIGTERM) or until idle.
 
@@ -66,36 +72,43 @@ def run_stream(
             other.process,
             other.run,
         )
-    run = new_run(feed.feed, "micro-batch", "stream", options.runner, parameters)
+    if isinstance(options, micro_batches.Options):
+        cadence, engine = "micro-batch", options.runner
+    else:
+        cadence, engine = "continuous", options.engine
+    run = new_run(feed.feed, cadence, "stream", engine, parameters)
     record_run(lake, run)
-    embedded = options.runner in EMBEDDED
-    if embedded:
+    here = cadence == "continuous" or engine in EMBEDDED
+    if here:
         reuse_freed_memory()
-    flush = FLUSH_SECONDS if embedded else 0.0
-    committer = Committer(lake, feed, declaration.sites, run.run, flush)
-    batches = MicroBatches(declaration, log, committer, options)
+    committer = Committer(lake, feed, declaration.sites, run.run, FLUSH_SECONDS if here else 0.0)
+    reading = (
+        MicroBatches(declaration, log, committer, options)
+        if isinstance(options, micro_batches.Options)
+        else Continuous(declaration, log, committer, options)
+    )
     before = landed_rows(feed.feed)
     try:
         with stopping() as stop:
             committer.lander.learn()
-            batches.run(stop)
+            reading.run(stop)
         committer.close()
     except BaseException as error:
         give_up(lake, run, error)
         raise
     finally:
         log.close()
-    outcome = "stuck" if batches.stuck else "stopped" if stop.is_set() else "idle"
+    outcome = "stuck" if reading.stuck else "stopped" if stop.is_set() else "idle"
     record_run(lake, run.ended_as(outcome, versions(lake, to)))
     return Summary(
         run=run.run,
         feed=feed.feed,
-        cadence="micro-batch",
+        cadence=cadence,
         outcome=outcome,
         rows={name: rows - before[name] for name, rows in landed_rows(feed.feed).items()},
         seconds=round(monotonic() - started, 3),
-        fences={source: reached.fence for source, reached in batches.reached().items()},
-        stuck=batches.stuck,
+        fences={source: reached.fence for source, reached in reading.reached().items()},
+        stuck=reading.stuck,
     )
 
 

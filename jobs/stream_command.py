@@ -28,6 +28,7 @@ EXAMPLES = (
     "isopach stream sales --source spool:spool --lake lake\n\n"
     "isopach stream sales --source spool:spool --lake lake --until-idle\n\n"
     "isopach stream sales --source kafka:localhost:9092/sales --lake lake --every 500ms\n\n"
+    "isopach stream sales --source spool:spool --lake lake --cadence continuous --engine flink\n\n"
     "isopach stream sales --source kafka:b1:9093,b2:9093/sales --source-settings sasl.properties"
     " --lake s3://lake --metrics 0.0.0.0:9464 --log json"
 )
@@ -37,7 +38,14 @@ def stream(
     feed: FeedName,
     source: Annotated[str, typer.Option(help="spool:DIR, or kafka:BROKERS/TOPIC.")],
     lake: Lake,
-    every: Annotated[str, typer.Option(help="From one micro-batch's start to the next.")] = "1s",
+    cadence: Annotated[
+        Literal["micro-batch", "continuous"],
+        typer.Option(help="Bounded pipelines again and again, or one without end on an engine."),
+    ] = "micro-batch",
+    every: Annotated[
+        str | None,
+        typer.Option(help="From one commit to the next; 1s for micro-batch, 500ms for continuous."),
+    ] = None,
     until_idle: Annotated[
         bool, typer.Option("--until-idle", help="End when everything there is has landed.")
     ] = False,
@@ -52,6 +60,14 @@ def stream(
         typer.Option(metavar="FILE", help="Settings of the Kafka client, key=value lines."),
     ] = None,
     runner: Annotated[str, typer.Option(help="Beam runner of micro-batches.")] = "FnApiRunner",
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="prism|flink|flink:HOST:PORT|HOST:PORT",
+            help="Of continuous: one that is started here, a Flink cluster, or a job server.",
+        ),
+    ] = "prism",
+    parallelism: Annotated[int, typer.Option(min=1, help="Of continuous on Flink.")] = 1,
     metrics: Annotated[
         str | None,
         typer.Option(metavar="[HOST:]PORT", help="Serve Prometheus metrics there."),
@@ -62,12 +78,12 @@ def stream(
     as_json: Json = False,
 ) -> None:
     """Land a feed's events as they come, each row once; Ctrl-C lands what was read and ends."""
-    interval, idle = seconds_of("--every", every), seconds_of("--idle-after", idle_after)
+    default = "1s" if cadence == "micro-batch" else "500ms"
+    interval, idle = seconds_of("--every", every or default), seconds_of("--idle-after", idle_after)
     declaration = declaration_of(feed)
     check_runner(runner)
-    from isopach.jobs import show
+    from isopach.jobs import continuous, micro_batches, show
     from isopach.jobs.live import Live
-    from isopach.jobs.micro_batches import Options
     from isopach.jobs.stream import run_stream
     from isopach.pipelines.sources import open_log
 
@@ -75,7 +91,11 @@ def stream(
         log_as_json()
     if metrics is not None:
         _serve_metrics(metrics)
-    options = Options(interval, until_idle, rows, idle, runner)
+    options = (
+        micro_batches.Options(interval, until_idle, rows, idle, runner)
+        if cadence == "micro-batch"
+        else continuous.Options(engine, interval, until_idle, idle, parallelism)
+    )
     parameters = {"feed": json.loads(declaration.feed.model_dump_json()), "source": source}
     with explained(err):
         events = open_log(source, declaration.feed.feed, source_settings)

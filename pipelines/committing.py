@@ -14,6 +14,8 @@ from isopach.pipelines.intervals import Interval
 from isopach.pipelines.landing import Lander
 
 _LOCK = Lock()
+_LANDING = Lock()
+"""An engine may hand over to a second worker before it has given up the first."""
 _LANDERS: dict[str, Lander] = {}
 _FLUSHED: dict[str, float] = {}
 
@@ -42,6 +44,10 @@ class Committer:
     def land(self, intervals: Iterable[Interval]) -> list[Interval]:
         """Land intervals, and write counts and totals when it is time; see `Lander.land`."""
         lander = self.lander
+        with _LANDING:
+            return self._land(lander, intervals)
+
+    def _land(self, lander: Lander, intervals: Iterable[Interval]) -> list[Interval]:
         waiting = lander.land(intervals)
         if monotonic() - _FLUSHED.get(self.run, 0.0) >= self.flush_seconds:
             lander.flush()
@@ -54,4 +60,5 @@ class Committer:
             lander = _LANDERS.pop(self.run, None)
             _FLUSHED.pop(self.run, None)
         if lander is not None:
-            lander.flush()
+            with _LANDING:
+                lander.flush()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Iterator
+from datetime import date
 from typing import NamedTuple
 
 import polars as pl
@@ -16,7 +17,7 @@ from isopach.feeds.rules import Rule
 from isopach.feeds.sites import Sites
 from isopach.pipelines.json_lines import decode_json
 from isopach.pipelines.logs import Poll
-from isopach.transforms.batches import pack, repeated, single_batch, unpack, with_column
+from isopach.transforms.batches import frame, pack, repeated, single_batch, unpack, with_column
 from isopach.transforms.prepare import Arrival, prepare
 from isopach.transforms.quarantine import REJECTED, quarantined
 
@@ -41,6 +42,13 @@ class Interval(NamedTuple):
     @property
     def rows(self) -> int:
         return sum(part.num_rows for part in (self.accepted, self.aside) if part is not None)
+
+    def windows(self) -> dict[tuple[str | None, date | None], int]:
+        """Return how many rows it has of each site and business date, where these are known."""
+        where = ["site", "business_date"]
+        parts = [frame(p.select(where)) for p in (self.accepted, self.aside) if p is not None]
+        counts = pl.concat(parts).group_by(where).len() if parts else None
+        return {} if counts is None else {(s, d): n for s, d, n in counts.iter_rows()}
 
     def since(self, position: int) -> Interval:
         """Return what of it lies at or after a position."""

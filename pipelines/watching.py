@@ -7,16 +7,30 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter as Counts
 from collections.abc import Mapping
+from datetime import date
+from typing import NamedTuple
 
 from prometheus_client import REGISTRY, Counter, Gauge, Histogram
 
 from isopach.lake.landings import Landing, Reached
 
+
+class LivePane(NamedTuple):
+    """A live count as an engine's windows have it: early, on_time or late, and rows so far."""
+
+    timing: str
+    rows: int
+
+
+PANES: dict[tuple[str, str, date], LivePane] = {}
+LATE_ROWS: Counts[tuple[str, str, date]] = Counts()
 KINDS = ("accepted", "rejected", "late", "duplicate")
 LOG = logging.getLogger("isopach.stream")
 
 ROWS = Counter("isopach_rows", "Rows landed, by what became of them", ["feed", "disposition"])
+PANES_FIRED = Counter("isopach_panes", "Live counts that windows gave", ["feed", "timing"])
 LANDINGS = Counter("isopach_landings", "Commits of records", ["feed"])
 LANDING_SECONDS = Histogram(
     "isopach_landing_seconds",
@@ -46,6 +60,22 @@ def note_landing(feed: str, landing: Landing, seconds: float) -> None:
     LAST_LANDING.labels(feed).set(time.time())
     figures = {"landing": landing.number, "feed": feed, "run": landing.run, **sums}
     LOG.info("landed %s rows", sum(sums.values()), extra={**figures, "seconds": round(seconds, 3)})
+
+
+def note_pane(feed: str, window: tuple[str, date], timing: str, rows: int) -> None:
+    """Keep the newest live count of a window, and log those that are not early."""
+    PANES[feed, *window] = LivePane(timing, rows)
+    PANES_FIRED.labels(feed, timing).inc()
+    site, day = window
+    level = logging.DEBUG if timing == "early" else logging.INFO
+    figures = {"feed": feed, "site": site, "business_date": str(day), "timing": timing}
+    LOG.log(level, "%s %s: %d rows, %s", site, day, rows, timing, extra={**figures, "rows": rows})
+
+
+def note_late(feed: str, window: tuple[str, date], rows: int) -> None:
+    """Count rows that came after their window was closed."""
+    LATE_ROWS[feed, *window] += rows
+    LOG.info("%s %s: %d rows too late", *window, rows, extra={"feed": feed, "rows": rows})
 
 
 def note_sources(feed: str, sources: Mapping[str, Reached]) -> None:

@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 import apache_beam as beam
+from apache_beam.transforms.trigger import (
+    AccumulationMode,
+    AfterCount,
+    AfterProcessingTime,
+    AfterWatermark,
+)
 
 from isopach.feeds.sites import Sites
 from isopach.transforms.windows import BusinessDays
 
 Window = tuple[str, date]
 MODULUS = 1 << 64
+EARLY_SECONDS = 5
 
 
 class Tally(NamedTuple):
@@ -47,15 +54,32 @@ def add_tallies(tallies: Iterable[Tally]) -> Tally:
 
 @dataclass
 class SiteCounts(beam.PTransform):  # type: ignore[misc]
-    """Sum tallies per site and business date, in the window of that business day."""
+    """Sum tallies per site and business date, in the window of that business day.
+
+    A bounded run gives one pane for each window. With an allowed lateness, an unbounded one gives
+    early panes, one when the watermark passes the window's end, and one for whatever comes after;
+    each pane holds all that came so far.
+    """
 
     sites: Sites
+    allowed: timedelta | None = None
 
     def expand(
         self, tallies: beam.PCollection[tuple[Window, Tally]]
     ) -> beam.PCollection[tuple[Window, Tally]]:
         return (
             tallies
-            | "Window by business day" >> beam.WindowInto(BusinessDays(self.sites))
+            | "Window by business day" >> self._windows()
             | "Sum per window" >> beam.CombinePerKey(add_tallies)
+        )
+
+    def _windows(self) -> beam.WindowInto:
+        days = BusinessDays(self.sites)
+        if self.allowed is None:
+            return beam.WindowInto(days)
+        return beam.WindowInto(
+            days,
+            trigger=AfterWatermark(early=AfterProcessingTime(EARLY_SECONDS), late=AfterCount(1)),
+            accumulation_mode=AccumulationMode.ACCUMULATING,
+            allowed_lateness=int(self.allowed.total_seconds()),
         )

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from isopach.feeds.days import MICROSECOND
@@ -50,6 +51,14 @@ def timeliness(
     late = ends + feed.lateness.allowed // MICROSECOND <= before[:-1]
     last = int(reached[-1]) if len(reached) else watermark
     return Timeliness(late, starts > now, max(last, watermark))
+
+
+def watermark_after(rows: pa.RecordBatch | None, feed: Feed, watermark: int, now: int) -> int:
+    """Return a source's watermark after some rows; the same as `timeliness` gives."""
+    if rows is None or not rows.num_rows:
+        return watermark
+    latest = pc.max(rows.column(feed.event_time).view(pa.int64())).as_py()
+    return max(min(latest, now) - feed.lateness.out_of_order // MICROSECOND, watermark)
 
 
 def closed_mark(feed: Feed) -> Mark:

@@ -1,0 +1,174 @@
+"""Continuous: one unbounded pipeline on an engine, watched until it is to end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from threading import Event, Thread
+from time import monotonic
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+
+from isopach.feeds.load import Declaration
+from isopach.jobs.engines import EngineError, portable
+from isopach.lake import tables
+from isopach.lake.commits import newest
+from isopach.lake.landings import Reached, landed
+from isopach.pipelines.committing import Committer
+from isopach.pipelines.continuous import build
+from isopach.pipelines.logs import Log
+from isopach.pipelines.tailing import STOP, STUCK
+from isopach.pipelines.watching import LAG
+
+LOG = logging.getLogger("isopach.stream")
+LOOK = 0.5
+DRAIN_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a continuous stream is run; `every` is the time from one commit to the next.
+
+    `engine` is `prism`, `flink`, `flink:HOST:PORT` (a cluster's REST address), or `HOST:PORT` of a
+    job server that runs already; `beam` are more options for it.
+    """
+
+    engine: str = "prism"
+    every: timedelta = timedelta(milliseconds=500)
+    until_idle: bool = False
+    idle_after: timedelta = timedelta(seconds=60)
+    parallelism: int = 1
+    beam: tuple[str, ...] = ()
+
+
+@contextmanager
+def started(options: Options) -> Iterator[tuple[str, ...]]:
+    """Start the engine that is asked for; give the Beam options to submit to it with."""
+    name, colon, address = options.engine.partition(":")
+    if options.engine == "prism":
+        from isopach.jobs.prism import prism
+
+        with prism(say=LOG.warning) as engine:
+            yield engine.options
+    elif name == "flink":
+        from isopach.jobs.flink import EMBEDDED, flink
+
+        master = address if colon else EMBEDDED
+        with flink(master, parallelism=options.parallelism, say=LOG.warning) as engine:
+            yield engine.options
+    elif colon and address.isdigit():
+        yield portable(options.engine)
+    else:
+        raise EngineError(
+            f"{options.engine!r} is no engine: give prism, flink, flink:HOST:PORT or the HOST:PORT "
+            "of a job server"
+        )
+
+
+@dataclass
+class Continuous:
+    """Follows a log on an engine; `stuck` are sources that cannot be read on, and why."""
+
+    declaration: Declaration
+    log: Log
+    to: Committer
+    options: Options
+    stuck: dict[str, str] = field(default_factory=dict)
+
+    def run(self, stop: Event) -> None:
+        """Run until told to stop, or until everything has landed where that is asked.
+
+        Raises RuntimeError when the job fails; what had landed stays.
+        """
+        STOP.clear()
+        STUCK.clear()
+        with started(self.options) as beam_options:
+            job = self._submit([*beam_options, *self.options.beam])
+            try:
+                self._watch(job, stop)
+            finally:
+                STOP.set()
+                self._cancel(job)
+        self.stuck = dict(STUCK)
+
+    def reached(self) -> dict[str, Reached]:
+        """Return how far each source has landed."""
+        table = tables.records(self.to.feed.feed, self.to.feed.payload)
+        return landed(newest(self.to.lake, table), self.log.sources())
+
+    def _submit(self, options: list[str]) -> PipelineResult:
+        pipeline = beam.Pipeline(options=PipelineOptions(options))
+        build(
+            pipeline,
+            log=self.log,
+            to=self.to,
+            every=self.options.every,
+            idle_after=self.options.idle_after,
+        )
+        return pipeline.run()
+
+    def _watch(self, job: PipelineResult, stop: Event) -> None:
+        ended = Ended(job)
+        while not stop.wait(LOOK):
+            ended.check()
+            if not self._lag() and self.options.until_idle:
+                return
+        STOP.set()
+        self._drain(ended)
+
+    def _drain(self, ended: Ended) -> None:
+        """Wait until what was read has landed: until nothing lands any more."""
+        until, before = monotonic() + DRAIN_SECONDS, None
+        while monotonic() < until:
+            ended.check()
+            now = self.reached()
+            if now == before:
+                return
+            before = now
+            Event().wait(3 * self.options.every.total_seconds() + LOOK)
+
+    def _lag(self) -> int:
+        """Return how many rows have not landed, of sources that can be read on; and show it."""
+        reached, total = self.reached(), 0
+        for source in self.log.sources():
+            first, end = self.log.bounds(source)
+            lag = end - (reached[source].fence if source in reached else first)
+            LAG.labels(self.to.feed.feed, source).set(lag)
+            total += 0 if source in STUCK else abs(lag)
+        return total
+
+    def _cancel(self, job: PipelineResult) -> None:
+        try:
+            job.cancel()
+        except Exception as error:  # whatever an engine that is gone makes of it
+            LOG.info("the job could not be cancelled: %s", error)
+
+
+class Ended:
+    """Waits for a job beside, and tells when it has ended by itself."""
+
+    def __init__(self, job: PipelineResult) -> None:
+        self.error: BaseException | None = None
+        self.over = Event()
+        self._thread = Thread(target=self._wait, args=(job,), name="isopach-job", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise RuntimeError if the job has ended."""
+        if self.over.is_set():
+            raise RuntimeError(
+                f"the engine's job ended: {self.error or 'no reason given'}; what has landed "
+                "stays, and starting again goes on from there"
+            ) from self.error
+
+    def _wait(self, job: PipelineResult) -> None:
+        try:
+            job.wait_until_finish()
+        except BaseException as error:
+            self.error = error
+        self.over.set()
