@@ -9,19 +9,12 @@ from datetime import date, timedelta
 from typing import NamedTuple
 
 import apache_beam as beam
-from apache_beam.transforms.trigger import (
-    AccumulationMode,
-    AfterCount,
-    AfterProcessingTime,
-    AfterWatermark,
-)
 
 from isopach.feeds.sites import Sites
 from isopach.transforms.windows import BusinessDays
 
 Window = tuple[str, date]
 MODULUS = 1 << 64
-EARLY_SECONDS = 5
 
 
 class Tally(NamedTuple):
@@ -56,9 +49,8 @@ def add_tallies(tallies: Iterable[Tally]) -> Tally:
 class SiteCounts(beam.PTransform):  # type: ignore[misc]
     """Sum tallies per site and business date, in the window of that business day.
 
-    A bounded run gives one pane for each window. With an allowed lateness, an unbounded one gives
-    early panes, one when the watermark passes the window's end, and one for whatever comes after;
-    each pane holds all that came so far.
+    Args:
+        allowed: the lateness of an unbounded run; see BusinessDays for its panes.
     """
 
     sites: Sites
@@ -69,17 +61,6 @@ class SiteCounts(beam.PTransform):  # type: ignore[misc]
     ) -> beam.PCollection[tuple[Window, Tally]]:
         return (
             tallies
-            | "Window by business day" >> self._windows()
+            | "Window by business day" >> BusinessDays(self.sites, self.allowed)
             | "Sum per window" >> beam.CombinePerKey(add_tallies)
-        )
-
-    def _windows(self) -> beam.WindowInto:
-        days = BusinessDays(self.sites)
-        if self.allowed is None:
-            return beam.WindowInto(days)
-        return beam.WindowInto(
-            days,
-            trigger=AfterWatermark(early=AfterProcessingTime(EARLY_SECONDS), late=AfterCount(1)),
-            accumulation_mode=AccumulationMode.ACCUMULATING,
-            allowed_lateness=int(self.allowed.total_seconds()),
         )

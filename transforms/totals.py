@@ -35,7 +35,7 @@ class Totals(beam.PTransform):  # type: ignore[misc]
     ) -> beam.PCollection[tuple[TotalKey, pa.RecordBatch]]:
         return (
             parts
-            | "Window totals by business day" >> beam.WindowInto(BusinessDays(self.sites))
+            | "Window totals by business day" >> BusinessDays(self.sites)
             | "Gather parts of totals" >> beam.GroupByKey()
             | "Merge totals"
             >> beam.Map(merged, feed=self.feed).with_output_types(tuple[TotalKey, pa.RecordBatch])

@@ -386,10 +386,10 @@ def test_a_night_stopped_while_publishing_is_finished_by_a_feed_with_more_column
     deliver_all(night)
     replace_rows = publish.replace_rows
 
-    def stopping(lake: Place, table: Table, *args: Any) -> int:
+    def stopping(lake: Place, table: Table, *args: Any, **more: Any) -> int:
         if table.name == "visits/records":
             raise KeyboardInterrupt
-        return replace_rows(lake, table, *args)
+        return replace_rows(lake, table, *args, **more)
 
     with monkeypatch.context() as patch:
         patch.setattr(publish, "replace_rows", stopping)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import date, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import apache_beam as beam
@@ -8,16 +8,15 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_pipeline import TestPipeline as Pipeline
 from apache_beam.testing.util import assert_that
-from apache_beam.transforms.window import TimestampedValue, WindowFn
+from apache_beam.transforms.window import FixedWindows, TimestampedValue, WindowFn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import isopach.transforms.batches  # noqa: F401 registers the coder of dates
 from isopach.feeds.sites import Site, Sites
 from isopach.transforms.counts import MODULUS, SiteCounts, Tally, Window, add_tallies
-from isopach.transforms.windows import BusinessDays
+from isopach.transforms.windows import LAST, at_days_end
 
-HOUR = 3_600_000_000
 ZONES = {
     "NYC": "America/New_York",
     "KTM": "Asia/Kathmandu",
@@ -75,20 +74,14 @@ def test_checksums_are_added_modulo_two_to_the_64() -> None:
         ("unregistered", date(2026, 3, 8), "2026-03-08T00:00", 24),
     ],
 )
-def test_window_is_the_local_day(site: str, day: date, start: str, hours: int) -> None:
+def test_window_ends_with_the_local_day(site: str, day: date, start: str, hours: int) -> None:
+    end = datetime.fromisoformat(start).replace(tzinfo=UTC) + timedelta(hours=hours)
     for key in ((site, day), ("name of a total", site, day)):
-        context = WindowFn.AssignContext(0, element=(key, None))
-        (window,) = BusinessDays(SITES).assign(context)
-        assert window.start.to_utc_datetime().isoformat() == f"{start}:00"
-        assert (window.end.micros - window.start.micros) == hours * HOUR
-
-
-def test_windows_of_the_same_sites_are_the_same() -> None:
-    other = Sites({"NYC": SITES.by_id["NYC"]})
-    assert BusinessDays(SITES) == BusinessDays(Sites(dict(SITES.by_id)))
-    assert BusinessDays(SITES) != BusinessDays(other)
-    assert hash(BusinessDays(SITES)) == hash(BusinessDays(Sites(dict(SITES.by_id))))
-    assert not BusinessDays(SITES).is_merging()
+        stamped = at_days_end((key, None), SITES)
+        assert stamped.value == (key, None)
+        context = WindowFn.AssignContext(stamped.timestamp)
+        (window,) = FixedWindows(LAST).assign(context)
+        assert window.end.to_utc_datetime(has_tz=True) == end
 
 
 def test_site_counts_sum_per_window() -> None:
@@ -103,14 +96,18 @@ def test_site_counts_sum_per_window() -> None:
 
     def same(found: list[Any]) -> None:
         assert sorted(found) == [
-            (("KTM", day), Tally(read=6, late=6), 24),
-            (("NYC", day), Tally(read=7, accepted=6, rejected=1, checksum_a=1), 23),
-            (("NYC", date(2026, 3, 9)), Tally(read=5), 24),
-            (("unregistered", day), Tally(read=7, rejected=7), 24),
+            (("KTM", day), Tally(read=6, late=6), "2026-03-08T18:15:00"),
+            (
+                ("NYC", day),
+                Tally(read=7, accepted=6, rejected=1, checksum_a=1),
+                "2026-03-09T04:00:00",
+            ),
+            (("NYC", date(2026, 3, 9)), Tally(read=5), "2026-03-10T04:00:00"),
+            (("unregistered", day), Tally(read=7, rejected=7), "2026-03-09T00:00:00"),
         ]
 
-    def hours(element: tuple[Window, Tally], window: Any = beam.DoFn.WindowParam) -> Any:
-        return *element, (window.end.micros - window.start.micros) // HOUR
+    def ends(element: tuple[Window, Tally], window: Any = beam.DoFn.WindowParam) -> Any:
+        return *element, window.end.to_utc_datetime().isoformat()
 
     with Pipeline(runner=FnApiRunner()) as pipeline:
         scattered = (
@@ -118,7 +115,7 @@ def test_site_counts_sum_per_window() -> None:
             | beam.Create(tallies)
             | beam.Map(_at_some_time).with_output_types(tuple[Window, Tally])
         )
-        assert_that(scattered | SiteCounts(SITES) | beam.Map(hours), same)
+        assert_that(scattered | SiteCounts(SITES) | beam.Map(ends), same)
 
 
 def _at_some_time(element: tuple[Window, Tally]) -> TimestampedValue:

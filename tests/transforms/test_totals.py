@@ -234,18 +234,17 @@ def test_totals_wires_it() -> None:
 
     def windows(
         element: Any, window: Any = beam.DoFn.WindowParam
-    ) -> tuple[Any, list[dict[str, Any]], int, float]:
+    ) -> tuple[Any, list[dict[str, Any]], str]:
         key, batch = element
-        hours = (window.end.micros - window.start.micros) / 3_600_000_000
-        return key, batch.to_pylist(), window.start.micros, hours
+        return key, batch.to_pylist(), window.end.to_utc_datetime().isoformat()
 
     def same(found: list[Any]) -> None:
-        by_key = {key: (batch, start, hours) for key, batch, start, hours in found}
+        by_key = {key: (batch, end) for key, batch, end in found}
         assert len(by_key) == len(found) == 6
-        batch, start, hours = by_key["by_sku", "A", DAY]
+        batch, end = by_key["by_sku", "A", DAY]
         assert [(one["sku"], one["rows"], one["pieces"]) for one in batch] == [("x", 2, 2)]
-        assert (start, hours) == (1_772_907_300_000_000, 24)  # 2026-03-07T18:15Z
-        assert by_key["all", "B", DAY][1:] == (1_772_946_000_000_000, 23)  # 05:00Z
+        assert end == "2026-03-08T18:15:00"
+        assert by_key["all", "B", DAY][1] == "2026-03-09T04:00:00"
 
     with Pipeline(runner=FnApiRunner()) as pipeline:
         made = pipeline | beam.Create(parts).with_output_types(
