@@ -1,4 +1,4 @@
-"""The demo: three nights of 200 stores, with faults that are known."""
+"""The demo: three days of 200 stores, as events and as files, with faults that are known."""
 
 from __future__ import annotations
 
@@ -8,14 +8,24 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from rich.console import Console
 
 from isopach.feeds.load import load_declaration
+from isopach.feeds.produce import produce
 from isopach.feeds.sales import write_night
+from isopach.feeds.sales_events import Plan
+from isopach.feeds.targets import SpoolTarget
 from isopach.jobs import show
-from isopach.jobs.nightly import Options, feed_tables, run_night
+from isopach.jobs.live import Live
+from isopach.jobs.micro_batches import Options
+from isopach.jobs.nightly import Options as NightOptions
+from isopach.jobs.nightly import feed_tables, run_night
 from isopach.jobs.progress import Progress
+from isopach.jobs.queries import window_counts
+from isopach.jobs.stream import run_stream
 from isopach.lake.places import Place
+from isopach.pipelines.spool import Spool
 from isopach.pipelines.verify import verify
 
 FIRST_NIGHT = date(2026, 3, 7)
@@ -24,21 +34,30 @@ MARKER = ".isopach-demo"
 
 
 def run_demo(to: Path, rows: int, out: Console, err: Console) -> dict[str, Any]:
-    """Write three nights of deliveries, consolidate them, and verify the tables.
+    """Stream three days of events, consolidate the nights' deliveries, and verify the tables.
 
     Raises OSError if the folder holds something that no demo made.
     """
     _make_anew(to)
     declaration = load_declaration("sales")
     landing, lake = Place.of(to / "landing"), Place.of(to / "lake")
+    days = [FIRST_NIGHT + timedelta(days=number) for number in range(NIGHTS)]
+    with Progress(err).phase("Events", {}):
+        sent = produce(SpoolTarget(to / "spool"), days, Plan(rows=rows, faults=True))
+    log = Spool(to / "spool", "sales")
+    with Live(err, "sales"):
+        streamed = run_stream(declaration, log, lake, Options(until_idle=True), {})
+    show.stream(out, streamed)
     nights = []
-    for number in range(NIGHTS):
-        day = FIRST_NIGHT + timedelta(days=number)
+    for day in days:
         with Progress(err).phase("Sites", {}):
             truth = write_night(to / "landing", day, rows=rows, faults=True)
-        summary = run_night(declaration, landing, lake, day, Options(), Progress(err))
+        summary = run_night(declaration, landing, lake, day, NightOptions(), Progress(err))
         show.night(out, summary)
         nights.append({**asdict(summary), "injected_faults": truth.faults.height})
+    show.modes(
+        out, window_counts(lake, "sales", None, None).filter(pl.col("business_date").is_in(days))
+    )
     proof = verify(lake, declaration.feed, feed_tables(declaration), None)
     show.proof(out, proof)
     out.print(
@@ -48,7 +67,11 @@ def run_demo(to: Path, rows: int, out: Console, err: Console) -> dict[str, Any]:
         f"  isopach verify sales --lake {to / 'lake'}",
         highlight=False,
     )
-    return {"nights": nights, "verified": not proof.findings}
+    return {
+        "stream": {**asdict(streamed), "sent": sent.truth.events},
+        "nights": nights,
+        "verified": not proof.findings,
+    }
 
 
 def _make_anew(folder: Path) -> None:

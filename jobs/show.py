@@ -120,6 +120,13 @@ def counts(console: Console, rows: pl.DataFrame) -> None:
     _print(console, states.sort("business_date", "state"))
 
 
+def modes(console: Console, rows: pl.DataFrame) -> None:
+    """Print counts of all sites together, both modes of a date one above the other."""
+    figures = ["read", "accepted", "rejected", "late", "duplicate"]
+    sums = rows.group_by("business_date", "mode").agg(pl.col(figures).sum()).drop_nulls("mode")
+    _print(console, sums.sort("business_date", "mode"))
+
+
 def quarantine(console: Console, reasons: pl.DataFrame, rows: pl.DataFrame) -> None:
     """Print rows set aside: where each is from and as it was sent, then how many and why."""
     if reasons.is_empty():
