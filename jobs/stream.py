@@ -13,6 +13,7 @@ from typing import Any
 
 from isopach.feeds.load import Declaration
 from isopach.jobs import continuous, micro_batches
+from isopach.jobs.compacting import compacting
 from isopach.jobs.continuous import Continuous
 from isopach.jobs.endings import end_killed_streams, give_up, versions
 from isopach.jobs.memory import reuse_freed_memory
@@ -89,7 +90,7 @@ def run_stream(
     )
     before = landed_rows(feed.feed)
     try:
-        with stopping() as stop:
+        with stopping() as stop, compacting(lake, [to.records, to.quarantine]):
             committer.lander.learn()
             reading.run(stop)
         committer.close()

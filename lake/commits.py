@@ -16,7 +16,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
-from deltalake.transaction import RemoveAction
+from deltalake.transaction import AddAction, RemoveAction
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from isopach.lake.files import DataFile
@@ -64,11 +64,15 @@ class Snapshot:
 
 
 class Change(NamedTuple):
-    """What one commit does to a table's files; `fences` are numbers it records by name."""
+    """What one commit does to a table's files; `fences` are numbers it records by name.
+
+    Whoever follows a table need not look at a change that has the same rows as before.
+    """
 
     add: Sequence[DataFile] = ()
     remove: Sequence[Active] = ()
     fences: Mapping[str, int] = {}
+    same_rows: bool = False
 
 
 Decide = Callable[[Snapshot], Change | None]
@@ -152,7 +156,7 @@ def commit(lake: Place, table: Table, decide: Decide) -> int:
                 *(Transaction(f"isopach/{name}", at) for name, at in change.fences.items()),
             ]
             delta.create_write_transaction(
-                [*(file.add() for file in change.add), *map(_removal, change.remove)],
+                _actions(change),
                 mode="append",
                 schema=delta.schema(),
                 partition_by=list(table.partition_by),
@@ -164,9 +168,15 @@ def commit(lake: Place, table: Table, decide: Decide) -> int:
     raise AssertionError("unreachable")
 
 
-def _removal(file: Active) -> RemoveAction:
-    now = int(time.time() * 1000)
-    return RemoveAction(file.path, True, now, partition_values=file.partition, size=file.size)
+def _actions(change: Change) -> list[AddAction | RemoveAction]:
+    now, new = int(time.time() * 1000), not change.same_rows
+    return [
+        *(file.add(new) for file in change.add),
+        *(
+            RemoveAction(file.path, new, now, partition_values=file.partition, size=file.size)
+            for file in change.remove
+        ),
+    ]
 
 
 def create_or_open(lake: Place, table: Table) -> DeltaTable:

@@ -35,10 +35,10 @@ class DataFile:
     stats: str
     windows: tuple[tuple[str, str], ...] = ()
 
-    def add(self) -> AddAction:
-        """Return the Delta action that makes the file visible."""
+    def add(self, new: bool = True) -> AddAction:
+        """Return the Delta action that makes the file visible; its rows may be there already."""
         now = int(time.time() * 1000)
-        return AddAction(self.path, self.size, dict(self.partition), now, True, self.stats)
+        return AddAction(self.path, self.size, dict(self.partition), now, new, self.stats)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -105,6 +105,12 @@ def read_landing(lake: Place, feed: str, number: int, token: int) -> Landing:
     )
 
 
+def newest_landing(lake: Place, feed: str, now: Snapshot) -> Landing:
+    """Return the newest landing in a version of the records; raises LandingLostError."""
+    number, token = now.fence(NUMBER) or 0, now.fence(TOKEN) or 0
+    return read_landing(lake, feed, number, token) if number else Landing(0, "", token=0)
+
+
 def landed(now: Snapshot | None, sources: Iterable[str]) -> dict[str, Reached]:
     """Return how far sources have landed in a version of the records; those never read are out."""
     found = {}
