@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from isopach.jobs.engines import Say
 from isopach.jobs.flink import START_SECONDS, find_jars, java
 from isopach.jobs.processes import Process, kept_on_error, running
+from isopach.jobs.silence import lost_streams_silenced
 
 RUNTIME = "org.apache.flink.runtime"
 JOB_MANAGER = f"{RUNTIME}.entrypoint.StandaloneSessionClusterEntrypoint"
@@ -19,7 +20,10 @@ RPC = r"pekko\.tcp://flink@127\.0\.0\.1:(\d+)"
 REST = r"Rest endpoint listening at (?:localhost|127\.0\.0\.1):(\d+)"
 REGISTERED = r"(Successful registration at resource manager)"
 LOUD = {
-    JOB_MANAGER: (f"{RUNTIME}.rpc", f"{RUNTIME}.dispatcher.DispatcherRestEndpoint"),
+    JOB_MANAGER: (
+        f"{RUNTIME}.rpc.pekko.PekkoRpcServiceUtils",
+        f"{RUNTIME}.dispatcher.DispatcherRestEndpoint",
+    ),
     TASK_MANAGER: (f"{RUNTIME}.taskexecutor.TaskExecutor",),
 }
 """The loggers that say where a process listens, and that it has been taken in."""
@@ -49,6 +53,7 @@ def cluster(
     """
     jars = find_jars(say)
     with ExitStack() as stack:
+        stack.enter_context(lost_streams_silenced())
         state = Path(stack.enter_context(TemporaryDirectory(prefix="isopach-flink-cluster-")))
         logs = stack.enter_context(kept_on_error("flink-cluster"))
 
@@ -77,11 +82,16 @@ def _task_manager(port: str, slots: int) -> dict[str, str]:
         "taskmanager.bind-host": "127.0.0.1",
         "taskmanager.numberOfTaskSlots": str(slots),
         "taskmanager.cpu.cores": str(slots),
+        "taskmanager.memory.framework.heap.size": "128m",
+        "taskmanager.memory.framework.off-heap.size": "128m",
         "taskmanager.memory.task.heap.size": "512m",
         "taskmanager.memory.task.off-heap.size": "0",
         "taskmanager.memory.managed.size": "64m",
         "taskmanager.memory.network.min": "64m",
         "taskmanager.memory.network.max": "64m",
+        "taskmanager.memory.jvm-metaspace.size": "256m",
+        "taskmanager.memory.jvm-overhead.min": "192m",
+        "taskmanager.memory.jvm-overhead.max": "192m",
     }
 
 
@@ -96,6 +106,8 @@ def _command(
         "rest.address": "localhost",
         "rest.bind-address": "localhost",
         "rest.bind-port": "0",
+        "heartbeat.interval": "1000",
+        "heartbeat.timeout": "10000",  # a lost task manager holds its slots as long
     }
     lines = [f"{key}: {value}\n" for key, value in {**everywhere, **settings}.items()]
     (state / "flink-conf.yaml").write_text("".join(lines))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+from uuid import uuid4
 
 from isopach.jobs.built import built, run_tool
 from isopach.jobs.engines import Engine, EngineError, Say, find_tool, portable
@@ -15,12 +19,11 @@ from isopach.jobs.silence import lost_streams_silenced
 
 POM = Path(__file__).resolve().parents[1] / "infra" / "flink" / "pom.xml"
 EMBEDDED = "[local]"
+ENDED = ("CANCELED", "CANCELLING", "FAILED", "FINISHED")
 START_SECONDS = 60.0
 JOBS = r"JobService started on (localhost:\d+)"
 JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 ANNOUNCER = "org.apache.beam.runners.jobsubmission.JobServerDriver"
-OPENED: tuple[str, ...] = ()
-"""Packages under `java` that Flink reflects on; Java 17 shuts them otherwise."""
 
 
 @contextmanager
@@ -42,6 +45,7 @@ def flink(
         heap: the most that the job server takes, with the jobs where they run in it.
     """
     jars = find_jars(say)
+    job = f"isopach-{uuid4()}"
     with (
         lost_streams_silenced(),
         TemporaryDirectory(prefix="isopach-flink-") as state,
@@ -52,12 +56,26 @@ def flink(
         process.wait_to_answer(endpoint, START_SECONDS)
         options = portable(
             endpoint,
+            f"--job_name={job}",
             f"--parallelism={parallelism}",
             f"--checkpointing_interval={checkpoint_milliseconds}",
             "--max_bundle_time_mills=30",  # that is how the option is spelt
             "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
         )
-        yield Engine("flink", endpoint, options, process.pid, process.log)
+        try:
+            yield Engine("flink", endpoint, options, process.pid, process.log)
+        finally:
+            if master != EMBEDDED:
+                cancel_jobs(master, job)
+
+
+def cancel_jobs(master: str, name: str) -> None:
+    """Cancel a cluster's running jobs of a name: Beam's own cancel leaves them running."""
+    with suppress(URLError), urlopen(f"http://{master}/jobs/overview", timeout=10) as answer:
+        for job in json.load(answer)["jobs"]:
+            if job["name"] == name and job["state"] not in ENDED:
+                request = Request(f"http://{master}/jobs/{job['jid']}?mode=cancel", method="PATCH")
+                urlopen(request, timeout=10).close()
 
 
 def find_jars(say: Say = print) -> Path:
@@ -90,7 +108,6 @@ def java(jars: Path, main: str, heap: str, state: Path, *loud: str) -> list[str]
         loud: the loggers that say more than warnings: where it listens.
     """
     program = find_tool("java", "Flink runs on it", "install Java 17 (OpenJDK)")
-    opened = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in OPENED]
     logger = "-Dorg.slf4j.simpleLogger"
     return [
         program,
@@ -100,7 +117,6 @@ def java(jars: Path, main: str, heap: str, state: Path, *loud: str) -> list[str]
         f"{logger}.defaultLogLevel=warn",
         f"{logger}.showDateTime=true",
         *(f"{logger}.log.{name}=info" for name in loud),
-        *opened,
         "-cp",
         f"{jars}/*",
         main,

@@ -28,11 +28,11 @@ def prism(binary: Path | None = None, say: Say = print) -> Iterator[Engine]:
     Args:
         binary: where it is; by default it is looked up, and built with Go the first time.
     """
-    found = binary or find_prism(say)
+    command = _command(binary or find_prism(say))
     with (
         lost_streams_silenced(),
         kept_on_error("prism") as logs,
-        running("prism", _command(found), logs) as process,
+        running("prism", command, logs) as process,
     ):
         endpoint = f"localhost:{process.wait_for(PORT, START_SECONDS)}"
         process.wait_to_answer(endpoint, START_SECONDS)

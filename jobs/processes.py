@@ -14,12 +14,12 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from time import monotonic, sleep
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 
 from isopach.jobs.engines import EngineError
 from isopach.jobs.silence import workers_ended
 
-TERM_SECONDS = 10.0
+TERM_SECONDS = 5.0
 WATCH = 'while read -r _; do :; done; kill -9 -"$1"'
 """Waits for the end of a pipe that only its starter holds, then kills a group of processes."""
 

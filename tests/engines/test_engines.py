@@ -1,0 +1,206 @@
+"""The engines of the continuous cadence: found, started, given a stream, killed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from time import monotonic, sleep
+from urllib.request import urlopen
+
+import apache_beam as beam
+import counting
+import grpc
+import psutil
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
+
+from isopach.jobs.built import built
+from isopach.jobs.cluster import cluster
+from isopach.jobs.engines import Engine, EngineError
+from isopach.jobs.flink import find_jars, flink
+from isopach.jobs.prism import find_prism, prism
+
+SOON = 90.0
+Start = Callable[[], AbstractContextManager[Engine]]
+engines = pytest.mark.engines
+
+
+@pytest.fixture(autouse=True)
+def _options_known_to_the_engine_only(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "apache_beam.options.pipeline_options")
+
+
+def until(happened: Callable[[], bool], seconds: float = SOON) -> None:
+    end = monotonic() + seconds
+    while not happened():
+        assert monotonic() < end, f"not in {seconds} s"
+        sleep(0.05)
+
+
+def written(path: Path) -> list[int]:
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+@contextmanager
+def counting_on(
+    engine: Engine, path: Path, count: int, pause: float = 0
+) -> Iterator[PipelineResult]:
+    pipeline = beam.Pipeline(options=PipelineOptions(list(engine.options)))
+    counting.build(pipeline, path, count, step=1000, pause=pause)
+    yield pipeline.run()
+
+
+@engines
+@pytest.mark.parametrize("start", [prism, flink])
+def test_every_number_arrives_once(start: Start, tmp_path: Path) -> None:
+    counting.SEEN.clear()
+    path = tmp_path / "numbers"
+    with start() as engine, counting_on(engine, path, 20_000) as job:
+        until(lambda: len(written(path)) >= 20_000)
+        sleep(1)  # more would come now, if any came twice
+        job.cancel()
+        assert job.state == "CANCELLED"
+    assert sorted(written(path)) == list(range(20_000))
+    assert set(counting.SEEN.values()) == {os.getpid()}
+    assert not psutil.pid_exists(engine.pid)
+    assert not engine.log.exists()
+
+
+@engines
+@pytest.mark.parametrize("start", [prism, flink])
+def test_a_job_ends_with_its_engine(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "numbers"
+    with start() as engine, counting_on(engine, path, 1 << 40, pause=0.1) as job:
+        until(lambda: len(written(path)) > 0)
+        os.kill(engine.pid, signal.SIGKILL)
+        with pytest.raises(grpc.RpcError):
+            job.wait_until_finish()
+
+
+@engines
+def test_an_engine_ends_with_its_launcher(tmp_path: Path) -> None:
+    program = (
+        "from isopach.jobs.prism import prism\n"
+        "with prism() as engine:\n    print(engine.pid, flush=True)\n    input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as launcher:
+        assert launcher.stdout
+        pid = int(launcher.stdout.readline())
+        launcher.kill()
+    until(lambda: not psutil.pid_exists(pid) or _is_gone(pid))
+
+
+def _is_gone(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+@engines
+def test_a_cluster_does_not_keep_the_job_of_an_engine_that_ended(tmp_path: Path) -> None:
+    with cluster() as servers:
+        with (
+            flink(servers.master) as engine,
+            counting_on(engine, tmp_path / "numbers", 1 << 40, pause=0.1),
+        ):
+            until(lambda: len(written(tmp_path / "numbers")) > 0)
+        until(lambda: states(servers.master) == ["CANCELED"])
+
+
+def states(master: str) -> list[str]:
+    with urlopen(f"http://{master}/jobs", timeout=10) as answer:
+        return [job["status"] for job in json.load(answer)["jobs"]]
+
+
+@engines
+def test_a_cluster_outlives_a_task_manager(tmp_path: Path) -> None:
+    path = tmp_path / "numbers"
+    with (
+        cluster(2, slots=1) as servers,
+        flink(servers.master) as engine,
+        counting_on(engine, path, 60_000, pause=0.1) as job,
+    ):
+        until(lambda: len(written(path)) > 10_000)
+        busy = max(servers.task_managers, key=lambda pid: psutil.Process(pid).cpu_times().user)
+        os.kill(busy, signal.SIGKILL)
+        until(lambda: len(set(written(path))) >= 60_000)
+        job.cancel()
+    assert set(written(path)) == set(range(60_000))
+
+
+def test_what_cannot_be_built_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ISOPACH_CACHE", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(EngineError, match=r"go is not on the PATH.*install Go"):
+        find_prism(print)
+    with pytest.raises(EngineError, match=r"mvn is not on the PATH.*install Apache Maven"):
+        find_jars(print)
+    assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_a_failed_start_says_where_its_log_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    broken = tmp_path / "prism"
+    broken.write_text("#!/bin/sh\necho no such luck\nexit 3\n")
+    broken.chmod(0o755)
+    with (
+        pytest.raises(EngineError, match=r"(?s)prism ended with 3 .*no such luck") as caught,
+        prism(broken),
+    ):
+        pass
+    log = Path(str(caught.value).split("see ")[1].split(",")[0])
+    assert log.read_text() == "no such luck\n"
+
+
+def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="nowhere is not a program"), prism(tmp_path / "nowhere"):
+        pass
+
+
+def test_what_failed_to_build_is_built_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ISOPACH_CACHE", str(tmp_path))
+
+    def fail(folder: Path) -> None:
+        (folder / "half").touch()
+        raise EngineError("half way")
+
+    with pytest.raises(EngineError, match="half way"):
+        built("thing", fail)
+    folder = built("thing", lambda folder: (folder / "whole").touch())
+    assert [path.name for path in folder.iterdir()] == ["whole"]
+    assert built("thing", fail) == folder
+
+
+def test_processes_build_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ISOPACH_CACHE", str(tmp_path / "cache"))
+    program = (
+        "import sys, time\nfrom pathlib import Path\nfrom isopach.jobs.built import built\n"
+        "def build(folder):\n"
+        "    time.sleep(0.5)\n    open(sys.argv[1], 'a').write('built\\n')\n"
+        "print(built('thing', build))"
+    )
+    builds = tmp_path / "builds"
+    both = [subprocess.Popen([sys.executable, "-c", program, builds]) for _ in range(2)]
+    assert [process.wait() for process in both] == [0, 0]
+    assert builds.read_text() == "built\n"
