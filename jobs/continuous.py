@@ -19,7 +19,7 @@ from isopach.jobs.engines import EngineError, portable
 from isopach.lake import tables
 from isopach.lake.commits import newest
 from isopach.lake.landings import Reached, landed
-from isopach.pipelines.committing import Committer
+from isopach.pipelines.committing import FAILING, Committer
 from isopach.pipelines.continuous import build
 from isopach.pipelines.logs import Log
 from isopach.pipelines.tailing import STOP, STUCK
@@ -28,6 +28,7 @@ from isopach.pipelines.watching import LAG
 LOG = logging.getLogger("isopach.stream")
 LOOK = 0.5
 DRAIN_SECONDS = 20.0
+GIVE_UP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Continuous:
     def run(self, stop: Event) -> None:
         """Run until told to stop, or until everything has landed where that is asked.
 
-        Raises RuntimeError when the job fails; what had landed stays.
+        Raises EngineError when the job ends by itself; what had landed stays.
         """
         STOP.clear()
         STUCK.clear()
@@ -116,10 +117,17 @@ class Continuous:
         ended = Ended(job)
         while not stop.wait(LOOK):
             ended.check()
+            self._check_landing()
             if not self._lag() and self.options.until_idle:
                 return
         STOP.set()
         self._drain(ended)
+
+    def _check_landing(self) -> None:
+        """Raise what has kept rows from landing for a while: engines try again for ever."""
+        failing = FAILING.get(self.to.run)
+        if failing and monotonic() - failing.since > GIVE_UP_SECONDS:
+            raise failing.error
 
     def _drain(self, ended: Ended) -> None:
         """Wait until what was read has landed: until nothing lands any more."""
@@ -159,12 +167,14 @@ class Ended:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise RuntimeError if the job has ended."""
-        if self.over.is_set():
-            raise RuntimeError(
-                f"the engine's job ended: {self.error or 'no reason given'}; what has landed "
-                "stays, and starting again goes on from there"
-            ) from self.error
+        """Raise EngineError if the job has ended: by itself, or as its engine is gone."""
+        if not self.over.is_set():
+            return
+        why = str(self.error or "it gave no reason").strip().splitlines()
+        raise EngineError(
+            f"the engine's job has ended: {why[0][:300]} … {why[-1][:300]}. What has landed "
+            "stays; starting again goes on from there"
+        ) from self.error
 
     def _wait(self, job: PipelineResult) -> None:
         try:

@@ -61,6 +61,8 @@ def flink(
             f"--checkpointing_interval={checkpoint_milliseconds}",
             "--max_bundle_time_mills=30",  # that is how the option is spelt
             "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
+            "--state_backend=filesystem",  # in memory it holds 5 MB at most
+            f"--state_backend_storage_path=file://{state}/checkpoints",
         )
         try:
             yield Engine("flink", endpoint, options, process.pid, process.log)

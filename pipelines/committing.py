@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
+from typing import NamedTuple
 
 from isopach.feeds.feed import Feed
 from isopach.feeds.sites import Sites
@@ -13,6 +15,18 @@ from isopach.lake.places import Place
 from isopach.pipelines.intervals import Interval
 from isopach.pipelines.landing import Lander
 
+LOG = logging.getLogger("isopach.stream")
+
+
+class Failing(NamedTuple):
+    """Why a run does not land now, and since when (on the monotonic clock)."""
+
+    error: Exception
+    since: float
+
+
+FAILING: dict[str, Failing] = {}
+"""By run; an engine tries again, and may never tell."""
 _LOCK = Lock()
 _LANDING = Lock()
 """An engine may hand over to a second worker before it has given up the first."""
@@ -45,7 +59,15 @@ class Committer:
         """Land intervals, and write counts and totals when it is time; see `Lander.land`."""
         lander = self.lander
         with _LANDING:
-            return self._land(lander, intervals)
+            try:
+                waiting = self._land(lander, intervals)
+            except Exception as error:
+                since = FAILING.get(self.run, Failing(error, monotonic())).since
+                FAILING[self.run] = Failing(error, since)
+                LOG.error("not landed: %s: %s", type(error).__name__, error)
+                raise
+            FAILING.pop(self.run, None)
+            return waiting
 
     def _land(self, lander: Lander, intervals: Iterable[Interval]) -> list[Interval]:
         waiting = lander.land(intervals)

@@ -14,7 +14,14 @@ from isopach.feeds.feed import Feed
 from isopach.feeds.sites import Sites
 from isopach.lake import tables
 from isopach.lake.commits import Change, Snapshot, commit, newest
-from isopach.lake.landings import NUMBER, Landing, Window, forget_landings, landings_after
+from isopach.lake.landings import (
+    NUMBER,
+    Landing,
+    LandingLostError,
+    Window,
+    forget_landings,
+    landings_after,
+)
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file, revise
 from isopach.lake.tables import Table
@@ -57,8 +64,14 @@ class Followers:
 
     def catch_up(self, records: Snapshot) -> None:
         """Follow what has landed and some table does not have; raises LandingLostError."""
-        after = min(self._reached(table, fence) for table, fence in self._fenced())
-        for landing in reversed(list(landings_after(self.lake, self.feed.feed, records, after))):
+        after = self._followed()
+        try:
+            landings = list(landings_after(self.lake, self.feed.feed, records, after))
+        except LandingLostError:
+            if self._followed() == after:
+                raise
+            return self.catch_up(records)  # another committer was first, and has tidied up
+        for landing in reversed(landings):
             if landing.number not in self.noted:
                 self._quarantine(landing)
                 self.noted[landing.number] = Noted(landing, self._totals_of_files(landing))
@@ -75,17 +88,23 @@ class Followers:
             self._flush_counts()
             for name, table in self.totals.items():
                 self._flush_total(name, table, touched)
-        record_states(self.lake, self.feed, self.sites, {*touched, *changed}, watermark)
+        fences = {self._ledger_fence: max(self.noted)} if self.noted else {}
+        states = {*touched, *changed}
+        record_states(self.lake, self.feed, self.sites, states, watermark, fences)
         if self.noted:
             forget_landings(self.lake, self.feed.feed, max(self.noted))
         self.noted = {}
 
+    def _followed(self) -> int:
+        """Return the landing that all tables have reached."""
+        return min(self._reached(table, fence) for table, fence in self._fenced())
+
     def _fenced(self) -> Iterator[tuple[Table, str]]:
-        yield tables.COUNTS, self._counts_fence
+        yield from ((table, self._ledger_fence) for table in (tables.COUNTS, tables.WINDOWS))
         yield from ((table, NUMBER) for table in self.totals.values())
 
     @property
-    def _counts_fence(self) -> str:
+    def _ledger_fence(self) -> str:
         return f"{NUMBER}/{self.feed.feed}"
 
     def _reached(self, table: Table, fence: str) -> int:
@@ -123,7 +142,7 @@ class Followers:
         def change(old: pl.DataFrame, fresh: list[Noted]) -> pl.DataFrame:
             return add_counts(old, [one.landing for one in fresh], self.feed.feed)
 
-        self._revise(tables.COUNTS, keys, change, self._counts_fence)
+        self._revise(tables.COUNTS, keys, change, self._ledger_fence)
 
     def _flush_total(self, name: str, table: Table, touched: set[Window]) -> None:
         def change(old: pl.DataFrame, fresh: list[Noted]) -> pl.DataFrame:

@@ -50,14 +50,14 @@ class KafkaLog:
         """Return a partition's first offset and the one after its last committed record."""
         return self._topic().bounds(self._partition(source))
 
-    def read(self, source: str, position: int, rows: int) -> Poll | None:
+    def read(self, source: str, position: int, rows: int, *, wait: bool = True) -> Poll | None:
         """Return at most so many rows from an offset on; None if there are none yet.
 
         A poll without rows carries offsets of aborted records and of transactions' ends. Raises
         LogError where offsets are gone, for errors that waiting does not mend, and if the topic
         was made anew.
         """
-        return self._reader(source).read(position, rows)
+        return self._reader(source).read(position, rows, wait)
 
     def close(self) -> None:
         """End the clients that this process has for the topic."""

@@ -45,11 +45,11 @@ class Reader:
         self._consumer: Any = None
         self._next = -1  # what it reads next
 
-    def read(self, position: int, rows: int) -> Poll | None:
+    def read(self, position: int, rows: int, wait: bool = True) -> Poll | None:
         """Return what there is from a position on; None if nothing, or brokers are away."""
         with self._lock:
             try:
-                poll = self._read(position, rows)
+                poll = self._read(position, rows, wait)
             except BaseException:
                 self._close()
                 raise
@@ -60,9 +60,9 @@ class Reader:
         with self._lock:
             self._close()
 
-    def _read(self, position: int, rows: int) -> Poll | None:
-        wait = self._go_to(position)
-        chunks = list(self._chunks(rows, wait))
+    def _read(self, position: int, rows: int, wait: bool) -> Poll | None:
+        moment = self._go_to(position)
+        chunks = list(self._chunks(rows, moment if wait else 0))
         poll = self._poll(position, chunks)
         failed = self._failed(position, chunks, poll)
         sound = poll.next == position or self._is_sound(poll)

@@ -38,6 +38,7 @@ from isopach.pipelines.provisional import (
     WINDOW,
     progress,
     settled_windows,
+    unfinished_windows,
     window_counts,
     windows_frame,
 )
@@ -115,6 +116,8 @@ class Lander:
             self._attempt = None
         if (now.fence(TOKEN) or 0) != self.last.token:
             self._learn(now)
+        unknown = {one.source for one in intervals} - self.last.sources.keys()
+        self.last = replace(self.last, sources={**self.last.sources, **landed(now, unknown)})
         self._read_ledger()
         feed = self.target.feed
         known = Known(self.last.sources, self.watermark, self.keys, self._settled)
@@ -202,7 +205,10 @@ class Lander:
         self.keys.add(_hashed(rows))
         self.last = replace(last, token=STALE)
         self._note_states(rows.select(WINDOW).unique().rows())
+        self._note_states(unfinished_windows(self.target.lake, self.target.feed.feed).rows())
         self.followers.catch_up(now)
+        for one in self.followers.noted.values():
+            self._note_states(one.landing.counts)
         self.last = last
 
     def _open_keys(self, now: Snapshot, last: Landing) -> pl.DataFrame:

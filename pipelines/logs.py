@@ -47,10 +47,11 @@ class Log(Protocol):
         """Return a source's first position that still can be read, and the next to be written."""
         ...
 
-    def read(self, source: str, position: int, rows: int) -> Poll | None:
+    def read(self, source: str, position: int, rows: int, *, wait: bool = True) -> Poll | None:
         """Return at most about so many rows from a position on; None if there are none yet.
 
-        Never waits longer than a moment. Raises LogError where rows are gone that should be read.
+        Never waits longer than a moment, and not at all where told so. Raises LogError where rows
+        are gone that should be read.
         """
         ...
 

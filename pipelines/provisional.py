@@ -26,7 +26,7 @@ from isopach.transforms.counts import Tally, add_tallies
 
 WINDOW = ["site", "business_date"]
 FIGURES = ["read", "accepted", "rejected", "late", "duplicate"]
-OPEN, COMPLETE, CLOSED = "open", "complete", "closed"
+PROGRESS = OPEN, COMPLETE, CLOSED = "open", "complete", "closed"
 
 
 def windows_frame(windows: Iterable[Window]) -> pl.DataFrame:
@@ -38,6 +38,16 @@ def windows_frame(windows: Iterable[Window]) -> pl.DataFrame:
 def settled_windows(lake: Place, feed: str) -> pl.DataFrame:
     """Return the windows that take no rows of a stream: a night has published or is publishing."""
     chosen = (pl.col("feed") == feed) & pl.col("state").is_in([SETTLED, SETTLING])
+    return scan(lake, tables.WINDOWS).filter(chosen).select(WINDOW).collect()
+
+
+def unfinished_windows(lake: Place, feed: str) -> pl.DataFrame:
+    """Return the provisional windows that have not been recorded as closed."""
+    chosen = (
+        (pl.col("feed") == feed)
+        & pl.col("state").is_in([PROVISIONAL, HELD])
+        & (pl.col("progress") != CLOSED)
+    )
     return scan(lake, tables.WINDOWS).filter(chosen).select(WINDOW).collect()
 
 
@@ -117,30 +127,42 @@ def stream_counts(lake: Place, feed: str, days: Iterable[date]) -> dict[Window, 
 
 
 def record_states(
-    lake: Place, feed: Feed, sites: Sites, windows: Iterable[Window], watermark: int
+    lake: Place,
+    feed: Feed,
+    sites: Sites,
+    windows: Iterable[Window],
+    watermark: int,
+    fences: Mapping[str, int],
 ) -> None:
-    """Write the states of provisional windows to the ledger; those of settled ones stay."""
-    known = [(s, d) for s, d in windows if s is not None and d is not None and s in sites]
-    if not known:
-        return
-    sums = stream_counts(lake, feed.feed, (day for _, day in known))
-    now = datetime.now(UTC)
+    """Write the states of provisional windows to the ledger; those of settled ones stay.
 
-    def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
+    Args:
+        fences: numbers that the commit records.
+    """
+    known = [(s, d) for s, d in windows if s is not None and d is not None and s in sites]
+    if not known and not fences:
+        return
+    moment = datetime.now(UTC)
+
+    def change(now: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
+        sums = stream_counts(lake, feed.feed, (day for _, day in known))
         stored = {(r["site"], r["business_date"]): r for r in old.iter_rows(named=True)}
         rows = []
         for window in known:
             row = stored.pop(window, {"state": PROVISIONAL})
             if row["state"] in (PROVISIONAL, HELD):
                 row = row | _state(window, feed.feed, sums.get(window, Tally()))
-                row |= {"progress": progress(window, sites, feed, watermark), "updated": now}
+                reached = progress(window, sites, feed, watermark)
+                reached = max(reached, row.get("progress") or OPEN, key=PROGRESS.index)
+                row |= {"progress": reached, "updated": moment}
             rows.append(row)
         new = pl.DataFrame([*rows, *stored.values()], schema=old.schema).sort(WINDOW)
         same = new.drop("updated").equals(old.sort(WINDOW).drop("updated"))
-        return None if same else new
+        moved = any((now.fence(name) or 0) < at for name, at in fences.items())
+        return new if moved or not same else None
 
     keys = windows_frame(known).with_columns(feed=pl.lit(feed.feed))
-    revise(lake, tables.WINDOWS, keys, change)
+    revise(lake, tables.WINDOWS, keys, change, fences)
 
 
 def _state(window: tuple[str, date], feed: str, tally: Tally) -> dict[str, Any]:

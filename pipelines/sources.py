@@ -19,5 +19,5 @@ def open_log(source: str, feed: str, settings: str | None = None) -> Log:
             raise LogError(f"{settings}: a spool has no settings; leave out --source-settings")
         return Spool(place, feed)
     if colon and place and kind == "kafka":
-        return parse_kafka(source, settings)
+        return parse_kafka(source, settings).pinned()
     raise LogError(f"{source!r}: not a source; write spool:DIR or kafka:BROKERS/TOPIC")

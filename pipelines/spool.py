@@ -52,7 +52,7 @@ class Spool:
             position += block.count(b"\n")
         return Bounds(first, position)
 
-    def read(self, source: str, position: int, rows: int) -> Poll | None:
+    def read(self, source: str, position: int, rows: int, *, wait: bool = True) -> Poll | None:
         """Return at most so many lines from a position on, all from one file."""
         path, offset, following = self._seek(source, position)
         if path is None:

@@ -160,7 +160,7 @@ class Follow(beam.DoFn):  # type: ignore[misc]
         if STOP.is_set():
             return None
         try:
-            poll = self.log.read(source, position, POLL_ROWS)
+            poll = self.log.read(source, position, POLL_ROWS, wait=False)
         except LogError as error:
             if STUCK.get(source) != str(error):
                 LOG.error("%s", error, extra={"source": source})

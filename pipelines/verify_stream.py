@@ -45,7 +45,8 @@ def verify_stream(
 def _behind(lake: Place, to: FeedTables, records: Snapshot) -> Iterator[Finding]:
     """Name tables that do not have every landing yet: a stream is under way, or was killed."""
     last = records.fence(NUMBER) or 0
-    fenced = {tables.COUNTS: f"{NUMBER}/{to.feed}"} | dict.fromkeys(to.totals.values(), NUMBER)
+    ledger = dict.fromkeys((tables.COUNTS, tables.WINDOWS), f"{NUMBER}/{to.feed}")
+    fenced = ledger | dict.fromkeys(to.totals.values(), NUMBER)
     for table, fence in fenced.items():
         now = newest(lake, table)
         number = (now.fence(fence) or 0) if now else 0
