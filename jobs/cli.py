@@ -64,6 +64,8 @@ def common(
     logging.basicConfig(level=logging.INFO if verbose else logging.ERROR)
     if not verbose:
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+        logging.getLogger("isopach").setLevel(logging.WARNING)
+        logging.getLogger("isopach.kafka").setLevel(logging.ERROR)  # each refused connection
 
 
 @app.command(epilog="isopach check sales\n\nisopach check feeds/mine.yaml --json")

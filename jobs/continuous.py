@@ -21,7 +21,7 @@ from isopach.lake.commits import newest
 from isopach.lake.landings import Reached, landed
 from isopach.pipelines.committing import FAILING, Committer
 from isopach.pipelines.continuous import build
-from isopach.pipelines.logs import Log
+from isopach.pipelines.logs import Bounds, Log, LogError
 from isopach.pipelines.tailing import STOP, STUCK
 from isopach.pipelines.watching import LAG
 
@@ -29,6 +29,13 @@ LOG = logging.getLogger("isopach.stream")
 LOOK = 0.5
 DRAIN_SECONDS = 20.0
 GIVE_UP_SECONDS = 60.0
+STILL_SECONDS = 120.0
+RESTARTS = 3
+"""How often a job is started anew without landing a row in between."""
+
+
+class JobError(OSError):
+    """A job that ended by itself, or that goes on without landing anything."""
 
 
 @dataclass(frozen=True)
@@ -80,14 +87,32 @@ class Continuous:
     to: Committer
     options: Options
     stuck: dict[str, str] = field(default_factory=dict)
+    _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def run(self, stop: Event) -> None:
         """Run until told to stop, or until everything has landed where that is asked.
 
-        Raises EngineError when the job ends by itself; what had landed stays.
+        A job that ends by itself or stands still is started anew, on a new engine: nothing of the
+        old one is needed. Raises JobError when that does not help.
         """
+        failures = 0
+        while True:
+            before = self._rows()
+            try:
+                self._run(stop)
+                return
+            except JobError as error:
+                failures = 1 if self._rows() > before else failures + 1
+                if failures > RESTARTS:
+                    raise
+                LOG.warning("%s; starting again", error)
+                stop.wait(2.0**failures)
+
+    def _run(self, stop: Event) -> None:
         STOP.clear()
         STUCK.clear()
+        FAILING.pop(self.to.run, None)
+        self._moved.clear()
         with started(self.options) as beam_options:
             job = self._submit([*beam_options, *self.options.beam])
             try:
@@ -96,6 +121,9 @@ class Continuous:
                 STOP.set()
                 self._cancel(job)
         self.stuck = dict(STUCK)
+
+    def _rows(self) -> int:
+        return sum(reached.rows for reached in self.reached().values())
 
     def reached(self) -> dict[str, Reached]:
         """Return how far each source has landed."""
@@ -124,10 +152,10 @@ class Continuous:
         self._drain(ended)
 
     def _check_landing(self) -> None:
-        """Raise what has kept rows from landing for a while: engines try again for ever."""
+        """Raise JobError if something has kept rows from landing: engines try again for ever."""
         failing = FAILING.get(self.to.run)
         if failing and monotonic() - failing.since > GIVE_UP_SECONDS:
-            raise failing.error
+            raise JobError(f"nothing lands: {failing.error}") from failing.error
 
     def _drain(self, ended: Ended) -> None:
         """Wait until what was read has landed: until nothing lands any more."""
@@ -141,14 +169,31 @@ class Continuous:
             Event().wait(3 * self.options.every.total_seconds() + LOOK)
 
     def _lag(self) -> int:
-        """Return how many rows have not landed, of sources that can be read on; and show it."""
+        """Return how many rows have not landed, of sources that can be read on; and show it.
+
+        Raises JobError for a source that has rows and has not moved for long.
+        """
         reached, total = self.reached(), 0
-        for source in self.log.sources():
-            first, end = self.log.bounds(source)
-            lag = end - (reached[source].fence if source in reached else first)
+        for source, bounds in self._bounds().items():
+            at = reached[source].fence if source in reached else bounds.first
+            lag = bounds.end - at
             LAG.labels(self.to.feed.feed, source).set(lag)
-            total += 0 if source in STUCK else abs(lag)
+            if source in STUCK:
+                continue
+            total += abs(lag)
+            moved, since = self._moved.get(source, (-1, 0.0))
+            if moved != at or not lag:
+                self._moved[source] = (at, monotonic())
+            elif monotonic() - since > STILL_SECONDS:
+                raise JobError(f"{source} has not moved from {at:,} for {STILL_SECONDS:.0f} s")
         return total
+
+    def _bounds(self) -> dict[str, Bounds]:
+        try:
+            return {source: self.log.bounds(source) for source in self.log.sources()}
+        except LogError as error:  # brokers come back; if not, nothing lands and that is said
+            LOG.error("%s", error)
+            return dict.fromkeys(self._moved, Bounds(0, 1 << 62))
 
     def _cancel(self, job: PipelineResult) -> None:
         try:
@@ -167,13 +212,12 @@ class Ended:
         self._thread.start()
 
     def check(self) -> None:
-        """Raise EngineError if the job has ended: by itself, or as its engine is gone."""
+        """Raise JobError if the job has ended: by itself, or as its engine is gone."""
         if not self.over.is_set():
             return
         why = str(self.error or "it gave no reason").strip().splitlines()
-        raise EngineError(
-            f"the engine's job has ended: {why[0][:300]} … {why[-1][:300]}. What has landed "
-            "stays; starting again goes on from there"
+        raise JobError(
+            f"the engine's job has ended: {why[0][:300]} … {why[-1][:300]}; what has landed stays"
         ) from self.error
 
     def _wait(self, job: PipelineResult) -> None:

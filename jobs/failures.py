@@ -19,7 +19,7 @@ def explained(console: Console) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if any(isinstance(one, KeyboardInterrupt) for one in _chain(error)):
+        if any(isinstance(one, KeyboardInterrupt) for one in chain(error)):
             raise KeyboardInterrupt from None
         code = _code(error)
         if code is None:
@@ -42,11 +42,11 @@ def _code(error: BaseException) -> int | None:
     expected = isinstance(
         error, OSError | CommitRefusedError | LandingLostError | LogError | DeltaError
     )
-    return FAILED if expected or from_worker or any(map(_is_full, _chain(error))) else None
+    return FAILED if expected or from_worker or any(map(_is_full, chain(error))) else None
 
 
 def _message(error: BaseException) -> str:
-    full = next(filter(_is_full, _chain(error)), None)
+    full = next(filter(_is_full, chain(error)), None)
     text = re.sub(r"\x1b\[\d*m", "", str(full or error))  # delta-rs colours what it says
     if full is None:
         return text
@@ -56,7 +56,7 @@ def _message(error: BaseException) -> str:
     )
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def chain(error: BaseException | None) -> Iterator[BaseException]:
     """Yield an error and those that led to it."""
     while error is not None:
         yield error

@@ -13,14 +13,15 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from deltalake.exceptions import DeltaError
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from isopach.feeds.days import MICROSECOND
 from isopach.feeds.load import Declaration
+from isopach.jobs.failures import chain
 from isopach.jobs.nightly import EMBEDDED
 from isopach.lake import tables
 from isopach.lake.commits import newest
-from isopach.lake.landings import Reached, landed
+from isopach.lake.landings import LandingLostError, Reached, landed
 from isopach.pipelines.committing import Committer
 from isopach.pipelines.intervals import Interval
 from isopach.pipelines.logs import Log, LogError
@@ -29,6 +30,8 @@ from isopach.pipelines.watching import LAG
 
 LOG = logging.getLogger("isopach.stream")
 ATTEMPTS = 4
+AWAY_SECONDS = 600.0
+"""How long a log that was there may not answer before the stream ends."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class MicroBatches:
     options: Options
     stuck: dict[str, str] = field(default_factory=dict)
     _since: dict[str, float] = field(default_factory=dict)
+    _asked_last: float = field(default_factory=monotonic)
     _asked: dict[str, int] = field(default_factory=dict)
 
     def run(self, stop: Event) -> None:
@@ -76,7 +80,7 @@ class MicroBatches:
     def _retried(self) -> bool:
         """Run a micro-batch; what fails for reasons that may pass is tried again."""
         for attempt in Retrying(
-            retry=retry_if_exception_type((OSError, DeltaError)),
+            retry=retry_if_exception(_may_pass),
             wait=wait_exponential(multiplier=0.5, max=10),
             stop=stop_after_attempt(ATTEMPTS),
             before_sleep=lambda state: LOG.warning(
@@ -91,7 +95,14 @@ class MicroBatches:
     def _once(self) -> bool:
         """Land what there is now; return whether there was anything."""
         before = self.reached()
-        ranges = plan_ranges(self.log, before, self.options.rows)
+        try:
+            ranges = plan_ranges(self.log, before, self.options.rows)
+        except LogError as error:
+            if self.options.until_idle or monotonic() - self._asked_last > AWAY_SECONDS:
+                raise
+            LOG.error("trying again: %s", error)
+            return True
+        self._asked_last = monotonic()
         readable = [r for r in ranges if self._readable(r)]
         beats = self._beats(before, {r.source for r in ranges})
         if readable:
@@ -147,3 +158,11 @@ class MicroBatches:
         for source, reached in self.reached().items():
             lag = self.log.bounds(source).end - reached.fence
             LAG.labels(self.to.feed.feed, source).set(lag)
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether storage failed, which Beam passes on as another error."""
+    errors = list(chain(error))
+    if not isinstance(error, Exception) or any(isinstance(e, LandingLostError) for e in errors):
+        return False
+    return any(isinstance(e, OSError | DeltaError) for e in errors)
