@@ -11,6 +11,7 @@ from threading import Event, Thread
 from time import monotonic
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
@@ -202,6 +203,14 @@ class Continuous:
             LOG.info("the job could not be cancelled: %s", error)
 
 
+def _why(error: BaseException | None) -> str:
+    """Return in a line why a job ended: the last of an engine's traceback says most."""
+    if isinstance(error, grpc.RpcError):
+        return "its engine is gone"
+    lines = str(error or "no reason was given").strip().splitlines()
+    return " … ".join(line[:300] for line in dict.fromkeys([lines[0], lines[-1]]))
+
+
 class Ended:
     """Waits for a job beside, and tells when it has ended by itself."""
 
@@ -215,10 +224,9 @@ class Ended:
         """Raise JobError if the job has ended: by itself, or as its engine is gone."""
         if not self.over.is_set():
             return
-        why = str(self.error or "it gave no reason").strip().splitlines()
-        raise JobError(
-            f"the engine's job has ended: {why[0][:300]} … {why[-1][:300]}; what has landed stays"
-        ) from self.error
+        raise JobError(f"the job has ended: {_why(self.error)}; what has landed stays") from (
+            self.error
+        )
 
     def _wait(self, job: PipelineResult) -> None:
         try:

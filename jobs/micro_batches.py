@@ -105,10 +105,10 @@ class MicroBatches:
         self._asked_last = monotonic()
         readable = [r for r in ranges if self._readable(r)]
         beats = self._beats(before, {r.source for r in ranges})
+        if beats:
+            self.to.land(beats)  # first: a source without rows holds the others' windows open
         if readable:
             self._pipeline(readable)
-        if beats:
-            self.to.land(beats)
         self._note_lag()
         return bool(readable)
 

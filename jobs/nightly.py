@@ -203,7 +203,9 @@ def usual_rows(lake: Place, feed: str, day: date) -> dict[str, int]:
     rows = (
         scan(lake, tables.COUNTS)
         .filter(
-            (pl.col("feed") == feed) & pl.col("business_date").is_between(day - timedelta(28), day)
+            (pl.col("feed") == feed)
+            & (pl.col("mode") == "batch")
+            & pl.col("business_date").is_between(day - timedelta(28), day)
         )
         .sort("business_date", "run")
         .group_by("site", maintain_order=True)

@@ -14,7 +14,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from time import monotonic, sleep
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 
 from isopach.jobs.engines import EngineError
 from isopach.jobs.silence import workers_ended

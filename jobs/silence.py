@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from time import monotonic, sleep
 
-import grpc  # type: ignore[import-untyped]
+import grpc
 
 WORKER_THREADS = ("run_worker", "read_state", "read_grpc_client_inputs", "wait_until_finish_read")
 LOGGERS = ("apache_beam.runners.worker.data_plane", "apache_beam.runners.worker.sdk_worker")

@@ -77,8 +77,14 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
     upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *KEY])
     files = _allowed(lake, to.records, staged.files.get("records", []), settled)
     version = replace_rows(lake, to.records, _frame(settled), files, always=bool(settled))
-    rows = _windows(to.feed, run, staged, verdicts, before, version)
-    upsert(lake, tables.WINDOWS, rows, ["feed", *KEY])
+
+    def change(_: Snapshot, now: pl.DataFrame) -> pl.DataFrame:
+        """Return the ledger's rows by those there are now: a stream may have changed them."""
+        return _windows(to.feed, run, staged, verdicts, now, version)
+
+    if verdicts:
+        keys = _frame([(v.site, v.day) for v in verdicts]).with_columns(feed=pl.lit(to.feed))
+        revise(lake, tables.WINDOWS, keys, change)
     return version
 
 

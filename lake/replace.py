@@ -72,7 +72,7 @@ def revise(
         keys: of the rows to look at, the partition's columns among them.
         change: given a snapshot and its rows with these keys, returns those to stand in their
             place; None to leave the table as it is.
-        fences: numbers that the commit records.
+        fences: numbers that the commit records, where they are not higher already.
     """
 
     def decide(now: Snapshot) -> Change | None:
@@ -86,7 +86,8 @@ def revise(
         if rows is None:
             return None
         together = pl.concat([*kept, rows.select(table.schema.names)])
-        return Change(_write_parts(lake, table, together), removed, fences or {})
+        reached = {name: max(at, now.fence(name) or 0) for name, at in (fences or {}).items()}
+        return Change(_write_parts(lake, table, together), removed, reached)
 
     return commit(lake, table, decide)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -19,19 +20,25 @@ BLOCK = 1 << 22
 NAME = re.compile(r"(\d{20})\.jsonl")
 
 
-class Spool:
-    """A feed's spool; see `Log`.
+class Spot(NamedTuple):
+    """A line's position, its file, and its first byte there."""
 
-    Remembers for each partition where it last stopped, so that reading on does not count lines
-    anew.
-    """
+    position: int
+    path: Path
+    offset: int
+
+
+_READ: dict[Path, Spot] = {}
+"""Where this process stopped to read a partition, so that it need not count lines anew."""
+_END: dict[Path, Spot] = {}
+"""Where a partition ended when this process looked."""
+
+
+class Spool:
+    """A feed's spool; see `Log`."""
 
     def __init__(self, root: str | Path, feed: str) -> None:
         self.folder = Path(root).expanduser().resolve() / feed
-        self._at: dict[str, tuple[int, Path, int]] = {}
-
-    def __getstate__(self) -> dict[str, object]:
-        return {"folder": self.folder, "_at": {}}
 
     def sources(self) -> Sequence[str]:
         """Return a source for each partition; none while the folder is not there."""
@@ -45,11 +52,11 @@ class Spool:
         if not files:
             return Bounds(0, 0)
         first, (last, path) = files[0][0], files[-1]
-        position, known, offset = self._at.get(source, (last, path, 0))
-        if known != path:
-            position, offset = last, 0
+        position, offset = max(_from(spots.get(path.parent), path, last) for spots in (_READ, _END))
         for block in _blocks(path, offset):
             position += block.count(b"\n")
+            offset += len(block)
+        _END[path.parent] = Spot(position, path, offset)
         return Bounds(first, position)
 
     def read(self, source: str, position: int, rows: int, *, wait: bool = True) -> Poll | None:
@@ -71,12 +78,14 @@ class Spool:
             return None
         text = b"".join(found)
         after = position + count
-        self._at[source] = (after, path, offset + len(text))
+        _READ[path.parent] = Spot(after, path, offset + len(text))
         return Poll(source, position, after, np.arange(position, after), _lines(text))
 
     def close(self) -> None:
         """Forget where reading stopped."""
-        self._at = {}
+        for spots in (_READ, _END):
+            for folder in [folder for folder in spots if folder.parent == self.folder]:
+                spots.pop(folder, None)
 
     def _files(self, source: str) -> list[tuple[int, Path]]:
         folder = self.folder / source.removeprefix("spool/")
@@ -96,13 +105,23 @@ class Spool:
                 raise _gone(self, source, 0, position)
             return None, 0, None
         first, path = max(file for file in files if file[0] <= position)
-        at, known, offset = self._at.get(source, (first, path, 0))
-        if known != path or at > position:
-            at, offset = first, 0
+        at, offset = _from(_READ.get(path.parent), path, first, position)
         at, offset = _skip(path, at, offset, position)
         if at < position:
             raise _gone(self, source, at, position)
         return path, offset, next((start for start, _ in files if start > first), None)
+
+
+def _from(spot: Spot | None, path: Path, first: int, position: int = 1 << 62) -> tuple[int, int]:
+    """Return a position that is known in a file, and its byte: a spot's, or the file's first.
+
+    A spot is of no use in another file, after the position that is looked for, or in a file that
+    has become shorter.
+    """
+    known = spot is not None and spot.path == path and spot.position <= position
+    if spot is None or not known or path.stat().st_size < spot.offset:
+        return first, 0
+    return spot.position, spot.offset
 
 
 def _skip(path: Path, at: int, offset: int, position: int) -> tuple[int, int]:
@@ -128,10 +147,10 @@ def _first_lines(block: bytes, rows: int) -> tuple[bytes, int]:
 
 def _lines(text: bytes) -> pl.Series:
     try:
-        lines = pl.Series(text.decode().split("\n")[:-1], dtype=pl.String)
+        lines = pl.Series([text.decode()[:-1]]).str.split("\n").explode()
     except UnicodeDecodeError:
         lines = texts(text.split(b"\n")[:-1])
-    return lines.str.strip_chars_end("\r")
+    return lines.str.strip_chars_end("\r") if b"\r" in text else lines
 
 
 def _blocks(path: Path, offset: int) -> Iterator[bytes]:
