@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -47,8 +48,8 @@ def test_other_commands_run_one_after_the_other(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     codes = {}
     for command in COMMANDS:
-        if command.startswith("make "):
-            continue
+        if command.startswith("make ") or (" continuous" in command and not shutil.which("go")):
+            continue  # Prism is built with Go
         for written, smaller in SMALLER.items():
             command = command.replace(written, smaller)
         done = subprocess.run(
