@@ -76,8 +76,10 @@ class Followers:
                 self._quarantine(landing)
                 self.noted[landing.number] = Noted(landing, self._totals_of_files(landing))
 
-    def flush(self, watermark: int, changed: Iterable[tuple[str, date]] = ()) -> None:
+    def flush(self, watermark: int, changed: Iterable[tuple[str, date]] = ()) -> int | None:
         """Write counts, totals and window states.
+
+        Returns the version of the ledger of windows that this made; None if it made none.
 
         Args:
             watermark: what windows are complete and closed by, UTC microseconds.
@@ -90,10 +92,11 @@ class Followers:
                 self._flush_total(name, table, touched)
         fences = {self._ledger_fence: max(self.noted)} if self.noted else {}
         states = {*touched, *changed}
-        record_states(self.lake, self.feed, self.sites, states, watermark, fences)
+        ledger = record_states(self.lake, self.feed, self.sites, states, watermark, fences)
         if self.noted:
             forget_landings(self.lake, self.feed.feed, max(self.noted))
         self.noted = {}
+        return ledger
 
     def _followed(self) -> int:
         """Return the landing that all tables have reached."""
@@ -147,8 +150,9 @@ class Followers:
     def _flush_total(self, name: str, table: Table, touched: set[Window]) -> None:
         def change(old: pl.DataFrame, fresh: list[Noted]) -> pl.DataFrame:
             """Add increments to open windows; a night has counted those that it settled."""
+            since = min((day for _, day in touched if day), default=date.max)
             parts = [part for one in fresh for part in one.totals.get(name, ())]
-            settled = settled_windows(self.lake, self.feed.feed)
+            settled = settled_windows(self.lake, self.feed.feed, since)
             rest = old.join(settled, on=WINDOW, how="semi")
             stored = old.join(settled, on=WINDOW, how="anti").drop("_mode", "_run")
             parts += stored.to_arrow().cast(_measures(table)).to_batches()

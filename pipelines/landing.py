@@ -36,6 +36,7 @@ from isopach.pipelines.judging import Judged, Known, judge
 from isopach.pipelines.provisional import (
     CLOSED,
     WINDOW,
+    first_open_date,
     progress,
     settled_windows,
     unfinished_windows,
@@ -92,7 +93,9 @@ class Lander:
         mark = self.watermark
         moved = {w: progress(w, self.sites, self.target.feed, mark) for w in self.states}
         changed = [window for window, state in moved.items() if state != self.states[window]]
-        self.followers.flush(mark, changed)
+        ledger = self.followers.flush(mark, changed)
+        if ledger == self._ledger + 1:  # nobody else has written there
+            self._ledger = ledger
         self.states = {window: state for window, state in moved.items() if state != CLOSED}
         self.keys.forget(windows_frame(w for w in changed if moved[w] == CLOSED))
         note_memory(self.target.feed.feed, len(self.states), self.keys.rows, self.keys.bytes)
@@ -218,10 +221,11 @@ class Lander:
             (pl.col("_source") == source) & (pl.col("_position") < reached.fence)
             for source, reached in self.last.sources.items()
         ]
-        others = (pl.col("_mode") == "stream") & ~pl.any_horizontal(pl.lit(False), *mine)
-        stored = pl.scan_delta(now.delta).filter(others)
-        windows = stored.select(WINDOW).unique().collect()
         mark = UNKNOWN if last.watermark is None else last.watermark
+        recent = pl.col("business_date") >= first_open_date(feed, mark)
+        others = (pl.col("_mode") == "stream") & ~pl.any_horizontal(pl.lit(False), *mine)
+        stored = pl.scan_delta(now.delta).filter(recent, others)
+        windows = stored.select(WINDOW).unique().collect()
         closed = windows_frame(
             w for w in windows.rows() if progress(w, self.sites, feed, mark) == CLOSED
         )
@@ -240,7 +244,8 @@ class Lander:
         newest = version(lake, tables.WINDOWS)
         if newest is None or newest == self._ledger:
             return
-        settled = settled_windows(lake, self.target.feed.feed)
+        since = first_open_date(self.target.feed, self.watermark)
+        settled = settled_windows(lake, self.target.feed.feed, since)
         self.keys.forget(settled.join(self._settled, on=WINDOW, how="anti"))
         for window in settled.rows():
             self.states.pop(window, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -35,10 +35,19 @@ def windows_frame(windows: Iterable[Window]) -> pl.DataFrame:
     return pl.DataFrame(list(windows), schema=schema, orient="row")
 
 
-def settled_windows(lake: Place, feed: str) -> pl.DataFrame:
-    """Return the windows that take no rows of a stream: a night has published or is publishing."""
-    chosen = (pl.col("feed") == feed) & pl.col("state").is_in([SETTLED, SETTLING])
+def settled_windows(lake: Place, feed: str, since: date) -> pl.DataFrame:
+    """Return windows that take no rows of a stream: a night has published or is publishing."""
+    settled = pl.col("state").is_in([SETTLED, SETTLING])
+    chosen = (pl.col("business_date") >= since) & (pl.col("feed") == feed) & settled
     return scan(lake, tables.WINDOWS).filter(chosen).select(WINDOW).collect()
+
+
+def first_open_date(feed: Feed, watermark: int) -> date:
+    """Return a business date before which all windows are closed, in any time zone."""
+    if watermark < 0:
+        return date.min
+    reached = datetime.fromtimestamp(watermark // 1_000_000, UTC) - feed.lateness.allowed
+    return reached.date() - timedelta(days=2)
 
 
 def unfinished_windows(lake: Place, feed: str) -> pl.DataFrame:
@@ -133,18 +142,22 @@ def record_states(
     windows: Iterable[Window],
     watermark: int,
     fences: Mapping[str, int],
-) -> None:
+) -> int | None:
     """Write the states of provisional windows to the ledger; those of settled ones stay.
+
+    Returns the ledger's version that has them; None where nothing was to be written.
 
     Args:
         fences: numbers that the commit records.
     """
     known = [(s, d) for s, d in windows if s is not None and d is not None and s in sites]
     if not known and not fences:
-        return
+        return None
     moment = datetime.now(UTC)
+    written = False
 
     def change(now: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
+        nonlocal written
         sums = stream_counts(lake, feed.feed, (day for _, day in known))
         stored = {(r["site"], r["business_date"]): r for r in old.iter_rows(named=True)}
         rows = []
@@ -159,10 +172,12 @@ def record_states(
         new = pl.DataFrame([*rows, *stored.values()], schema=old.schema).sort(WINDOW)
         same = new.drop("updated").equals(old.sort(WINDOW).drop("updated"))
         moved = any((now.fence(name) or 0) < at for name, at in fences.items())
-        return new if moved or not same else None
+        written = moved or not same
+        return new if written else None
 
     keys = windows_frame(known).with_columns(feed=pl.lit(feed.feed))
-    revise(lake, tables.WINDOWS, keys, change, fences)
+    version = revise(lake, tables.WINDOWS, keys, change, fences)
+    return version if written else None
 
 
 def _state(window: tuple[str, date], feed: str, tally: Tally) -> dict[str, Any]:
