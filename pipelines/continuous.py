@@ -21,7 +21,7 @@ from isopach.feeds.days import MICROSECOND
 from isopach.pipelines.committing import Committer
 from isopach.pipelines.intervals import Interval
 from isopach.pipelines.logs import Log
-from isopach.pipelines.tailing import LATE, TIMELY, FindSources, Follow, Start
+from isopach.pipelines.tailing import KNOWN, LATE, TIMELY, FindSources, Follow, Start
 from isopach.pipelines.watching import note_late, note_pane
 from isopach.transforms.counts import SiteCounts, Tally, Window
 
@@ -30,18 +30,22 @@ def build(
     pipeline: beam.Pipeline, *, log: Log, to: Committer, every: timedelta, idle_after: timedelta
 ) -> None:
     """Add the flow that follows a log for ever."""
-    read = (
+    found = (
         pipeline
         | "Log" >> beam.Create([b"log"], reshuffle=False)
-        | "Find sources" >> beam.ParDo(FindSources(log, to)).with_output_types(Start)
-        | "Follow"
-        >> beam.ParDo(Follow(log, to, idle_after))
-        .with_output_types(
-            tuple[bytes, bytes], timely=tuple[Window, Tally], late=tuple[Window, Tally]
-        )
-        .with_outputs(TIMELY, LATE, main="intervals")
+        | "Find sources"
+        >> beam.ParDo(FindSources(log, to))
+        .with_output_types(Start, known=tuple[bytes, bytes])
+        .with_outputs(KNOWN, main="starts")
     )
-    _ = read.intervals | "Land" >> beam.ParDo(Land(to, every)).with_output_types(None)
+    read = found.starts | "Follow" >> beam.ParDo(Follow(log, to, idle_after)).with_output_types(
+        tuple[bytes, bytes], timely=tuple[Window, Tally], late=tuple[Window, Tally]
+    ).with_outputs(TIMELY, LATE, main="intervals")
+    _ = (
+        (found[KNOWN], read.intervals)
+        | "Flatten intervals" >> beam.Flatten().with_output_types(tuple[bytes, bytes])
+        | "Land" >> beam.ParDo(Land(to, every)).with_output_types(None)
+    )
     _ = (
         read[TIMELY]
         | "Count sites" >> SiteCounts(to.sites, to.feed.lateness.allowed)

@@ -41,7 +41,7 @@ BEAT_SECONDS = 2.0
 """How often a source without rows says so: the committer writes counts and totals then."""
 
 KEY = b"feed"
-TIMELY, LATE = "timely", "late"
+TIMELY, LATE, KNOWN = "timely", "late", "known"
 
 STOP = threading.Event()
 """Set in the launcher's process when no more is to be read."""
@@ -60,7 +60,11 @@ class Start(NamedTuple):
 
 
 class FindSources(beam.DoFn):  # type: ignore[misc]
-    """Emit a start for each source of a log, at its fence in the lake; later ones as they come."""
+    """Emit a start for each source of a log, at its fence in the lake; later ones as they come.
+
+    The committer is told of each by an empty interval, so that no window is closed before a source
+    whose reading has not begun has had a say.
+    """
 
     def __init__(self, log: Log, to: Committer) -> None:
         self.log, self.to = log, to
@@ -71,12 +75,15 @@ class FindSources(beam.DoFn):  # type: ignore[misc]
         element: bytes,
         tracker: Any = NAMES,
         watermark: Any = MANUAL,
-    ) -> Iterator[Start]:
+    ) -> Iterator[Any]:
         known = tracker.current_restriction()
         fresh = list(self._new(known))
         if not tracker.try_claim((*known, *(start.source for start in fresh))):
             return
-        yield from fresh
+        for start in fresh:
+            at = start.position
+            yield TaggedOutput(KNOWN, (KEY, Interval(start.source, at, at, start.origin).pack()))
+            yield start
         watermark.set_watermark(Timestamp.now())  # each source holds back for itself
         tracker.defer_remainder(LATER)
 
