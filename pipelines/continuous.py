@@ -61,7 +61,7 @@ def show_pane(
     window, tally = element
     timing = PaneInfoTiming.to_string(pane.timing).lower()
     if tally.read:  # Flink fires empty panes at the end
-        note_pane(feed, window, timing, tally.read, pane.index)
+        note_pane(feed, window, timing, tally.read)
 
 
 def show_late(element: tuple[Window, Tally], feed: str) -> None:

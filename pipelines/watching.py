@@ -22,7 +22,6 @@ class LivePane(NamedTuple):
 
     timing: str
     rows: int
-    number: int
 
 
 PANES: dict[tuple[str, str, date], LivePane] = {}
@@ -63,14 +62,10 @@ def note_landing(feed: str, landing: Landing, seconds: float) -> None:
     LOG.info("landed %s rows", sum(sums.values()), extra={**figures, "seconds": round(seconds, 3)})
 
 
-def note_pane(feed: str, window: tuple[str, date], timing: str, rows: int, number: int) -> None:
-    """Keep the newest live count of a window, and log those that are not early.
-
-    Panes may come twice, and out of order.
-    """
-    if number < PANES.get((feed, *window), LivePane(timing, 0, -1)).number:
-        return
-    PANES[feed, *window] = LivePane(timing, rows, number)
+def note_pane(feed: str, window: tuple[str, date], timing: str, rows: int) -> None:
+    """Add a pane to a window's live count, and log those that are not early."""
+    rows += PANES.get((feed, *window), LivePane(timing, 0)).rows
+    PANES[feed, *window] = LivePane(timing, rows)
     PANES_FIRED.labels(feed, timing).inc()
     site, day = window
     level = logging.DEBUG if timing == "early" else logging.INFO

@@ -33,8 +33,8 @@ class BusinessDays(beam.PTransform):  # type: ignore[misc]
     not registered count in UTC days.
 
     A bounded run gives one pane for each window. With an allowed lateness, an unbounded one gives
-    early panes, one when the watermark passes the day's end, and one for whatever comes after;
-    each pane holds all that came so far.
+    early panes, one when the watermark passes the day's end, and one for whatever comes after.
+    Each holds what came since the one before: what an engine keeps does not grow with the day.
     """
 
     sites: Sites
@@ -52,7 +52,7 @@ class BusinessDays(beam.PTransform):  # type: ignore[misc]
         return beam.WindowInto(
             FixedWindows(LAST),
             trigger=AfterWatermark(early=AfterProcessingTime(EARLY_SECONDS), late=AfterCount(1)),
-            accumulation_mode=AccumulationMode.ACCUMULATING,
+            accumulation_mode=AccumulationMode.DISCARDING,
             allowed_lateness=int(self.allowed.total_seconds()),
         )
 
