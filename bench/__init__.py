@@ -1,1 +1,1 @@
-"""The same nightly work done by the peers, side by side: `python -m bench nightly`."""
+"""The same work done by the peers, side by side: `python -m bench nightly` and `stream`."""

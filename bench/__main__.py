@@ -1,4 +1,4 @@
-"""`python -m bench nightly` races the peers on one night, `python -m bench all` on every kind."""
+"""`python -m bench nightly` races on one night, `stream` on a topic, `all` on every kind."""
 
 from __future__ import annotations
 
@@ -10,21 +10,30 @@ import typer
 from rich.console import Console
 
 from bench.night import FEWEST, Shape
+from bench.page import RESULTS, write_section
 from bench.peer import ALL, Peer, named
 from bench.race import race, warm_up
-from bench.report import page
+from bench.report import section
 from bench.result import Race
+from bench.stream import peer as stream_peer
+from bench.stream import race as streams
+from bench.stream import report as stream_report
+from bench.stream.race import Course
+from bench.stream.result import Streams
+from bench.stream.table import remarks, terminals
 from bench.table import terminal
 
 SHAPES: tuple[Shape, ...] = ("uniform", "zipf", "hot")
-RESULTS = Path(__file__).with_name("RESULTS.md")
 EVERYONE = ",".join(peer.name for peer in ALL)
+EVERY_STREAM = ",".join(peer.name for peer in stream_peer.ALL)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 progress = Console(stderr=True, highlight=False, soft_wrap=True)
 
 Repeat = Annotated[int, typer.Option(min=1, help="Runs of each peer; the median counts.")]
 Peers = Annotated[str, typer.Option(help="Comma-separated names.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+To = Annotated[Path, typer.Option(help="The page of results that gets the section.")]
 
 
 def say(text: str) -> None:
@@ -40,13 +49,21 @@ def chosen(names: str) -> list[Peer]:
         raise typer.BadParameter(str(error), param_hint="--peers") from error
 
 
+def chosen_streams(names: str) -> list[stream_peer.StreamPeer]:
+    """Return the peers of streams asked for; an unknown name is bad usage."""
+    try:
+        return stream_peer.named(names)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--peers") from error
+
+
 @app.command()
 def nightly(
     rows: Annotated[int, typer.Option(min=FEWEST)] = 1_000_000,
     shape: Shape = "zipf",
     peers: Peers = EVERYONE,
     repeat: Repeat = 1,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Consolidate the same night by each peer, one after the other, and compare."""
     racing = chosen(peers)
@@ -59,6 +76,28 @@ def nightly(
     raise typer.Exit(0 if found.equal else 1)
 
 
+@app.command()
+def stream(
+    rate: Annotated[list[int], typer.Option(min=1, help="Events a second.")] = [1_000, 5_000],  # noqa: B006
+    seconds: Annotated[int, typer.Option(min=1, help="How long each rate is measured.")] = 30,
+    backlog: Annotated[int, typer.Option(min=FEWEST)] = 5_000_000,
+    peers: Peers = EVERY_STREAM,
+    to: To = RESULTS,
+    as_json: AsJson = False,
+) -> None:
+    """Land the same events by each peer from one broker: latency, and time to drain a backlog.
+
+    The section on streams is written anew, unless JSON is asked for.
+    """
+    found = streams.race(chosen_streams(peers), Course(rate, seconds, backlog), say=say)
+    if as_json:
+        print(json.dumps(found.document()))
+    else:
+        show_streams(found)
+        write_streams(found, peers, to)
+    raise typer.Exit(0 if found.equal else 1)
+
+
 @app.command(name="all")
 def everything(
     rows: Annotated[list[int], typer.Option(min=FEWEST)] = [1_000_000, 10_000_000],  # noqa: B006
@@ -67,9 +106,10 @@ def everything(
     ] = 30_000_000,
     peers: Peers = EVERYONE,
     repeat: Repeat = 1,
-    to: Annotated[Path, typer.Option(help="Where the page of results goes.")] = RESULTS,
+    with_streams: Annotated[bool, typer.Option("--streams/--no-streams")] = True,
+    to: To = RESULTS,
 ) -> None:
-    """Race on every size and shape, and write the page of results."""
+    """Race on every size and shape, then on streams, and write the page of results."""
     racing = chosen(peers)
     nights = [(size, shape, racing) for size in rows for shape in SHAPES]
     ours = [peer for peer in racing if peer is ALL[0]]
@@ -80,9 +120,15 @@ def everything(
     for size, shape, runners in nights:
         races.append(race(runners, size, shape, repeat=repeat, say=say))
         show(races[-1])
-    to.write_text(page(races, [command(one, repeat) for one in races]), encoding="utf-8")
+    write_section(to, "Nights", section(races, [command(one, repeat) for one in races]))
     say(f"written to {to}")
-    raise typer.Exit(0 if all(one.equal for one in races) else 1)
+    equal = all(one.equal for one in races)
+    if with_streams:
+        found = streams.race(stream_peer.ALL, Course(), say=say)
+        show_streams(found)
+        write_streams(found, EVERY_STREAM, to)
+        equal = equal and found.equal
+    raise typer.Exit(0 if equal else 1)
 
 
 def show(found: Race) -> None:
@@ -99,6 +145,23 @@ def command(found: Race, repeat: int) -> str:
     names = ",".join(result.name for result in found.results)
     options = f"--rows {found.rows} --shape {found.shape} --peers {names} --repeat {repeat}"
     return f"python -m bench nightly {options}"
+
+
+def show_streams(found: Streams) -> None:
+    """Print the tables, and what was left out or went wrong."""
+    console = Console(soft_wrap=True)
+    for table in terminals(found):
+        console.print(table)
+    for text in remarks(found):
+        console.print(text, style="red", markup=False)
+
+
+def write_streams(found: Streams, peers: str, to: Path) -> None:
+    """Write the section on streams, with the command that repeats them."""
+    rates = " ".join(f"--rate {rate}" for rate in found.rates)
+    options = f"{rates} --seconds {found.seconds} --backlog {found.backlog} --peers {peers}"
+    write_section(to, "Streams", stream_report.section(found, f"python -m bench stream {options}"))
+    say(f"written to {to}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -50,20 +51,30 @@ class Difference:
 
 def fingerprint(table: Path) -> Fingerprint:
     """Return the fingerprint of a Delta table's current rows."""
-    names = ", ".join(COLUMNS)
-    reverse = ", ".join(reversed(COLUMNS))
+    return fingerprint_of(rows_of(table), COLUMNS)
+
+
+def fingerprint_of(query: str, columns: Iterable[str]) -> Fingerprint:
+    """Return the fingerprint of a query's rows."""
+    listed = list(columns)
+    names, reverse = ", ".join(listed), ", ".join(reversed(listed))
     hashes = f"coalesce(sum(hash({names})), 0), coalesce(sum(hash({reverse})), 0)"
     with duckdb.connect() as connection:
-        found = connection.execute(f"SELECT count(*), {hashes} FROM ({rows_of(table)})").fetchone()
+        found = connection.execute(f"SELECT count(*), {hashes} FROM ({query})").fetchone()
     assert found is not None
     return Fingerprint(*(int(number) for number in found))
 
 
 def difference(reference: Path, table: Path) -> Difference:
     """Count the rows in which a Delta table differs from a reference, repeated ones each time."""
+    return query_difference(rows_of(reference), rows_of(table))
+
+
+def query_difference(reference: str, other: str) -> Difference:
+    """Count the rows in which a query's result differs from another's."""
     with duckdb.connect() as connection:
-        connection.execute(f"CREATE TABLE reference AS {rows_of(reference)}")
-        connection.execute(f"CREATE TABLE other AS {rows_of(table)}")
+        connection.execute(f"CREATE TABLE reference AS {reference}")
+        connection.execute(f"CREATE TABLE other AS {other}")
         for name, left, right in (
             ("missing", "reference", "other"),
             ("extra", "other", "reference"),

@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import psutil
@@ -19,7 +20,14 @@ PACKAGES = (
     "duckdb",
     "pyspark",
     "delta-spark",
+    "confluent-kafka",
 )
+
+
+def measured_on() -> str:
+    """Return when and where results were measured that are written now."""
+    now = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"Measured {now} on {describe()}.\n{versions()}."
 
 
 def describe() -> str:

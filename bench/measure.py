@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import psutil
 
@@ -72,35 +75,72 @@ def tree(pid: int) -> list[psutil.Process]:
         return []
 
 
+class Running:
+    """A process that is measured until it has ended; use it in a `with`, which does not leave it.
+
+    What it prints goes to files, so that it never waits for a reader.
+    """
+
+    def __init__(self, command: Sequence[str]) -> None:
+        os.sync()  # what an earlier run wrote is not to be flushed during this one
+        self._peak = Peak()
+        self._output, self._errors = TemporaryFile(), TemporaryFile()  # noqa: SIM115
+        self.began = time.time()
+        self._start = time.perf_counter()
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._errors,
+        )
+        self._sampler = threading.Thread(
+            target=self._peak.watch, args=(self.process.pid,), daemon=True
+        )
+        self._sampler.start()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.ended:
+            kill(self.process.pid)
+            self.process.wait()
+        self._peak.ended.set()
+        self._sampler.join()
+        self._output.close()
+        self._errors.close()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process has ended."""
+        return self.process.poll() is not None
+
+    def interrupt(self) -> None:
+        """Ask the process to end, as Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+
+    def finished(self, within: float | None = None) -> Measured:
+        """Wait for the end; raises subprocess.TimeoutExpired after so many seconds."""
+        code = self.process.wait(within)
+        seconds = time.perf_counter() - self._start
+        self._peak.ended.set()
+        self._sampler.join()
+        resident, private = self._peak.resident / MEGABYTE, self._peak.private / MEGABYTE
+        said, errors = _text(self._output), _text(self._errors)
+        return Measured(self.began, seconds, resident, private, code, said, errors)
+
+
 def measure(command: Sequence[str]) -> Measured:
     """Run a command from the repository's root and measure it; raises OSError if it is missing."""
-    os.sync()  # what an earlier run wrote is not to be flushed during this one
-    peak = Peak()
-    began = time.time()
-    start = time.perf_counter()
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    ) as process:
-        sampler = threading.Thread(target=peak.watch, args=(process.pid,), daemon=True)
-        sampler.start()
-        try:
-            output, errors = process.communicate()
-            seconds = time.perf_counter() - start
-        except BaseException:
-            kill(process.pid)
-            raise
-        finally:
-            peak.ended.set()
-            sampler.join()
-    resident, private = peak.resident / MEGABYTE, peak.private / MEGABYTE
-    return Measured(began, seconds, resident, private, process.returncode, output, errors)
+    with Running(command) as process:
+        return process.finished()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")
 
 
 def environment() -> dict[str, str]:

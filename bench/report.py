@@ -1,11 +1,10 @@
-"""The results page, `bench/RESULTS.md`: every race, and the figures that the project promises."""
+"""The section on nights of `bench/RESULTS.md`, and the figures that the project promises."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from bench.machine import describe, versions
+from bench.machine import measured_on
 from bench.result import Race
 from bench.table import OURS, grid, markdown
 
@@ -23,18 +22,17 @@ done a tiny night before. Equal: the rows are the same as the reference's, compa
 two 64-bit sums of row hashes."""
 
 
-def page(races: Sequence[Race], commands: Sequence[str]) -> str:
-    """Return the whole page in Markdown."""
+def section(races: Sequence[Race], commands: Sequence[str]) -> str:
+    """Return the section in Markdown, without its heading."""
     parts = [
-        "# Results",
-        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC on {describe()}.\n{versions()}.",
+        measured_on(),
         INTRODUCTION,
         "```\n" + "\n".join(commands) + "\n```",
-        "## In short",
+        "### In short",
         grid(("figure", "measured", "promised"), figures(races)),
         *(markdown(race) for race in races),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(parts)
 
 
 def figures(races: Sequence[Race]) -> list[tuple[str, str, str]]:

@@ -62,7 +62,7 @@ def caption(race: Race) -> str | None:
 def markdown(race: Race) -> str:
     """Return the results as a section of Markdown."""
     rows = (cells(race, result) for result in race.results)
-    parts = [f"## {title(race)}", grid(HEADINGS, rows)]
+    parts = [f"### {title(race)}", grid(HEADINGS, rows)]
     parts += [f"{text}." for text in [caption(race)] if text]
     parts += [f"{r.name} failed: `{' '.join(r.error.split())}`" for r in race.results if r.error]
     return "\n\n".join(parts)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from isopach.transforms.batches import frame
 
@@ -44,26 +45,36 @@ class KeyIndex:
         if len(self.runs) > MOST_RUNS:
             self._merge()
 
-    def seen(self, rows: pa.Table) -> np.ndarray:
+    def seen(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Tell which rows have a key that was taken in before."""
         hashes = rows.column("_key").to_numpy()
+        order = np.argsort(hashes, kind="stable")  # neighbours are searched where the cache is warm
+        ordered = hashes[order]
         found = np.zeros(rows.num_rows, bool)
         for run in self.runs:
-            first = np.searchsorted(run.hashes, hashes, "left")
-            last = np.searchsorted(run.hashes, hashes, "right")
-            suspects = np.flatnonzero(last > first)
-            if not len(suspects):
-                continue
-            stored = np.concatenate(
-                [np.arange(a, b) for a, b in zip(first[suspects], last[suspects], strict=True)]
-            )
-            asked = frame(rows.select(self.columns).take(pa.array(suspects)))
-            known = run.keys[np.unique(stored)]
-            same = asked.with_columns(_row=pl.Series(suspects)).join(
-                known, on=self.columns, how="semi", nulls_equal=True
-            )
-            found[same["_row"].to_numpy()] = True
+            first = np.searchsorted(run.hashes, ordered)
+            hits = np.flatnonzero(run.hashes[np.minimum(first, len(run.hashes) - 1)] == ordered)
+            if len(hits):
+                found[self._confirmed(rows, order[hits], run, ordered[hits], first[hits])] = True
         return found
+
+    def _confirmed(
+        self,
+        rows: pa.Table,
+        suspects: NDArray[np.int64],
+        run: _Run,
+        hashes: NDArray[np.uint64],
+        first: NDArray[np.int64],
+    ) -> NDArray[np.int64]:
+        """Return which suspects have not just a hash but a key of a run."""
+        last = np.searchsorted(run.hashes, hashes, "right")
+        pairs = zip(first, last, strict=True)
+        stored = np.unique(np.concatenate([np.arange(start, end) for start, end in pairs]))
+        asked = frame(rows.select(self.columns).take(pa.array(suspects)))
+        same = asked.with_columns(_row=pl.Series(suspects)).join(
+            run.keys[stored], on=self.columns, how="semi", nulls_equal=True
+        )
+        return same["_row"].to_numpy()
 
     def forget(self, windows: pl.DataFrame) -> None:
         """Drop the keys of windows that take no more rows."""

@@ -13,7 +13,7 @@ from bench.measure import Measured, measure
 from bench.night import prepare
 from bench.peer import REFERENCE, Peer, named
 from bench.race import race
-from bench.report import figures, page
+from bench.report import figures, section
 from bench.result import Race, Result, Run, extrapolated
 
 
@@ -100,11 +100,14 @@ def test_an_unknown_peer_is_bad_usage(command: CliRunner) -> None:
 def test_all_writes_the_page(command: CliRunner, tmp_path: Path) -> None:
     page = tmp_path / "RESULTS.md"
     options = ["all", "--rows", "1000", "--flat-rows", "2000", "--peers", "polars,duckdb"]
-    result = command.invoke(cli.app, [*options, "--to", str(page)])
+    page.write_text("# Results\n\n## Nights\n\nold\n\n## Streams\n\nkept\n")
+    result = command.invoke(cli.app, [*options, "--no-streams", "--to", str(page)])
     assert result.exit_code == 0, result.output
     text = page.read_text()
+    assert text.startswith("# Results\n\n## Nights\n\nMeasured")
+    assert text.endswith("\n\n## Streams\n\nkept\n")
     for shape in ("uniform", "zipf", "hot"):
-        assert f"## 1,000 rows, {shape}" in text
+        assert f"### 1,000 rows, {shape}" in text
         assert f"python -m bench nightly --rows 1000 --shape {shape} --peers polars,duckdb" in text
 
 
@@ -131,7 +134,7 @@ def test_the_page_tells_the_promised_figures() -> None:
         ("isopach, one site with half of 10,000,000 rows / uniform, seconds", "1.25", "≤ 1.15"),
         ("isopach, peak memory at 30,000,000 / 10,000,000 rows, zipf", "1.10", "≤ 1.2"),
     ]
-    assert "| isopach | 6.00 | 1.00 |" in page(races, ["python -m bench nightly"])
+    assert "| isopach | 6.00 | 1.00 |" in section(races, ["python -m bench nightly"])
 
 
 def test_a_failed_run_gives_no_ratio() -> None:
