@@ -105,7 +105,7 @@ class MicroBatches:
         self._asked_last = monotonic()
         readable = [r for r in ranges if self._readable(r)]
         beats = self._beats(before, {r.source for r in ranges})
-        if beats:
+        if beats or not readable:  # counts and totals are due all the same
             self.to.land(beats)  # first: a source without rows holds the others' windows open
         if readable:
             self._pipeline(readable)

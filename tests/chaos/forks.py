@@ -1,4 +1,4 @@
-"""Runs nights in forked children, some of which are killed: a child starts in no time.
+"""Runs nights and streams in forked children, some of which are killed: a child starts in no time.
 
 Reads one JSON job per line from stdin, answers each with one line. The parent imports everything
 and does nothing with it, so that no pool of threads is running when it forks.
@@ -21,9 +21,12 @@ from deltalake import DeltaTable
 from rich.console import Console
 
 from isopach.feeds.load import load_declaration
+from isopach.jobs import live, stream  # noqa: F401
+from isopach.jobs.cli import app
 from isopach.jobs.nightly import Options, run_night
 from isopach.jobs.progress import Progress
 from isopach.lake.places import Place
+from isopach.pipelines import sources  # noqa: F401
 
 
 def main() -> None:
@@ -32,22 +35,40 @@ def main() -> None:
         start = time.perf_counter()
         child = os.fork()
         if not child:
-            os._exit(night(**job["night"]))
-        code = ended(child, start + job["seconds"] if job.get("seconds") is not None else None)
+            os.dup2(2, 1)  # what our parent reads is ours alone
+            os._exit({"night": night, "command": command}[job["run"]](**job["settings"]))
+        ends = [(start + seconds, number) for seconds, number in job["signals"]]
+        code = ended(child, sorted(ends))
         print(json.dumps({"code": code, "seconds": time.perf_counter() - start}), flush=True)
 
 
-def ended(child: int, kill_at: float | None) -> int:
-    """Wait for a child, or kill it; return its exit code, the negative signal if it was killed."""
-    while kill_at is not None:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.perf_counter() >= kill_at:
-            os.kill(child, signal.SIGKILL)
-            break
-        time.sleep(0.001)
+def ended(child: int, signals: list[tuple[float, int]]) -> int:
+    """Wait for a child, and send it signals at their times; return its exit code.
+
+    The code is the negative signal if it was killed.
+    """
+    for moment, number in signals:
+        while time.perf_counter() < moment:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.001)
+        os.kill(child, number)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def command(arguments: list[str], die: int | None = None) -> int:
+    """Run the command line, to its end or until just before a step; return its exit code."""
+    try:
+        if die:
+            count_steps(die)
+        app(arguments)
+    except SystemExit as end:
+        return int(end.code or 0)
+    except BaseException:
+        traceback.print_exc()
+        return 1
+    return 0
 
 
 def night(folder: str, day: str, die: int | None = None) -> int:

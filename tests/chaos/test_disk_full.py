@@ -3,8 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import subprocess
-from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -42,21 +40,6 @@ def after(before: SmallNight, tmp_path_factory: pytest.TempPathFactory) -> Small
     night = SmallNight(folder, before.declaration)
     night.run()
     return night
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of four megabytes."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    try:
-        subprocess.run(mount, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        said = getattr(error, "stderr", None) or error
-        pytest.skip(f"no small file system to be had here: {said}")
-    yield place
-    subprocess.run(["umount", str(place)], check=True)
 
 
 def run(night: SmallNight, lake: Path) -> tuple[int, str]:

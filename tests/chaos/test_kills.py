@@ -2,76 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import polars as pl
 import pytest
+from children import KILLED, Forks
 from small_night import DAY, SmallNight, assert_same, declare, row, rows
 
 KILLS = 50
-KILLED = -9
 SEED = 20260308
 EARLIER = DAY - timedelta(1)
-
-
-class Forks:
-    """Processes that run nights in children, one for each of two cores."""
-
-    def __init__(self) -> None:
-        self.idle: SimpleQueue[subprocess.Popen[str]] = SimpleQueue()
-        self.all = [self._start() for _ in range(2)]
-
-    def _start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, str(Path(__file__).with_name("forks.py"))]
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
-        self.idle.put(process)
-        return process
-
-    def run(
-        self, night: SmallNight, seconds: float | None = None, die: int | None = None
-    ) -> dict[str, Any]:
-        """Run a night in a child; return its exit code and how long it lived.
-
-        Args:
-            seconds: when to kill it.
-            die: before which step on storage it kills itself.
-        """
-        process = self.idle.get()
-        try:
-            assert process.stdin
-            assert process.stdout
-            settings = {"folder": str(night.folder), "day": f"{DAY}", "die": die}
-            print(json.dumps({"night": settings, "seconds": seconds}), file=process.stdin)
-            return dict(json.loads(process.stdout.readline()))
-        finally:
-            self.idle.put(process)
-
-    def stop(self) -> None:
-        for process in self.all:
-            assert process.stdin
-            process.stdin.close()
-            process.wait(60)
-            assert process.stdout
-            process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    started = Forks()
-    yield started
-    started.stop()
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +60,9 @@ def undisturbed(
     times = []
     for number in range(3):
         night = copied(before, tmp_path_factory.mktemp("undisturbed") / f"{number}")
-        ended = forks.run(night)
-        assert ended["code"] == 0
-        times.append(ended["seconds"])
+        ended = forks.night(night)
+        assert ended.code == 0
+        times.append(ended.seconds)
     assert night.findings() == []
     after = night.content()
     windows = after["windows"].filter(business_date=DAY)
@@ -140,7 +86,7 @@ def check_killed(night: SmallNight, before: Content, after: Content) -> None:
 
 def check_again(night: SmallNight, forks: Forks, after: Content) -> None:
     """Run a night that was killed again, and check that all is as if nothing had been."""
-    assert forks.run(night)["code"] == 0
+    assert forks.night(night).code == 0
     assert_same(after, night.content())
     assert night.findings() == []
     runs = night.table("runs")
@@ -165,7 +111,7 @@ def test_killed_at_any_of_50_moments_and_run_again(
     def killed(kill: tuple[int, float]) -> bool:
         number, moment = kill
         night = copied(before, tmp_path / f"{number}")
-        code = forks.run(night, seconds=moment)["code"]
+        code = forks.night(night, seconds=moment).code
         assert code in (KILLED, 0)
         check_killed(night, was, after)
         check_again(night, forks, after)
@@ -188,7 +134,7 @@ def test_killed_before_each_step_and_run_again(
 
     def killed(step: int) -> bool:
         night = copied(before, tmp_path / f"{step}")
-        code = forks.run(night, die=step)["code"]
+        code = forks.night(night, die=step).code
         assert code in (KILLED, 0)
         check_killed(night, was, after)
         check_again(night, forks, after)
@@ -209,8 +155,8 @@ def test_killed_again_and_again_before_it_ends(
     after, seconds = undisturbed
     night = copied(before, tmp_path / "again")
     draw = random.Random(SEED)
-    codes = [forks.run(night, die=draw.randrange(4, 12))["code"] for _ in range(4)]
-    codes += [forks.run(night, seconds=draw.uniform(0, seconds))["code"] for _ in range(3)]
+    codes = [forks.night(night, die=draw.randrange(4, 12)).code for _ in range(4)]
+    codes += [forks.night(night, seconds=draw.uniform(0, seconds)).code for _ in range(3)]
     assert codes.count(KILLED) >= 4
     check_killed(night, before.content(), after)
     check_again(night, forks, after)
@@ -226,13 +172,13 @@ def test_killed_in_the_first_night_of_a_lake(
         return night
 
     undisturbed = first("undisturbed")
-    assert forks.run(undisturbed)["code"] == 0
+    assert forks.night(undisturbed).code == 0
     after = undisturbed.content()
     assert not after["records"].is_empty()
 
     def killed(step: int) -> None:
         night = first(f"{step}")
-        assert forks.run(night, die=step)["code"] == KILLED
+        assert forks.night(night, die=step).code == KILLED
         records = night.content()["records"]
         assert records.is_empty() or records.equals(after["records"])
         check_again(night, forks, after)

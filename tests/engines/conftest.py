@@ -1,8 +1,63 @@
-"""Lets these tests import the stream that they share."""
+"""Lets these tests import what they share with each other and with those of the pipelines."""
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 sys.path.insert(0, str(Path(__file__).parent))
+
+from isopach.jobs.engines import EngineError, find_tool
+from isopach.jobs.flink import find_jars
+from isopach.jobs.prism import find_prism
+
+ENGINES = ["micro-batch", "prism", "flink"]
+
+
+def missing(engine: str) -> str:
+    """Return why an engine cannot run here; empty if it can."""
+    try:
+        if engine == "prism":
+            find_prism()
+        elif engine == "flink":
+            find_tool("java", "Flink runs on it", "install Java 17")
+            find_jars()
+    except EngineError as error:
+        return f"no {engine}: {error}"
+    return ""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that asks for an `engine` on each; for a `live` one on those that never end."""
+    for name, engines in (("engine", ENGINES), ("live", ENGINES[1:])):
+        if name in metafunc.fixturenames:
+            chosen = [
+                pytest.param(one, marks=[pytest.mark.engines] if one != "micro-batch" else [])
+                for one in engines
+            ]
+            metafunc.parametrize(name, chosen, indirect=True)
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """The name of an engine that streams; skips where it cannot run."""
+    if reason := missing(request.param):
+        pytest.skip(reason)
+    return str(request.param)
+
+
+@pytest.fixture
+def live(request: pytest.FixtureRequest) -> str:
+    """The name of an engine of the continuous cadence; skips where it cannot run."""
+    if reason := missing(request.param):
+        pytest.skip(reason)
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _options_known_to_the_engine_only(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, "apache_beam.options.pipeline_options")
