@@ -25,8 +25,6 @@ COMMANDS = [
 SMALLER = {
     "2013-01-01..2013-01-31": "2013-01-01..2013-01-02",
     "--rows 1000000": "--rows 20000 --peers polars,isopach",
-    "--to streams.md": "--to streams.md --rate 200 --seconds 2 --backlog 2000 "
-    "--peers plain-loop,isopach-micro",
 }
 HELD = 3
 
@@ -43,9 +41,8 @@ def test_targets_are_there(command: str) -> None:
 
 
 def has_tools(command: str) -> bool:
-    """Tell whether this machine can build the engine or broker that a command starts."""
-    needed = {" continuous": ["go"], "bench stream": ["java", "mvn"]}
-    return all(map(shutil.which, [t for said, ts in needed.items() if said in command for t in ts]))
+    """Tell whether this machine can build the engine that a command starts: Prism, with Go."""
+    return " continuous" not in command or shutil.which("go") is not None
 
 
 @pytest.mark.slow

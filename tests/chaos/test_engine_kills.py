@@ -196,6 +196,9 @@ def test_the_broker_is_killed_and_then_drivers(forks: Forks, tmp_path: Path) -> 
         own.stop()
 
 
+@pytest.mark.skipif(
+    "ISOPACH_KILLS" not in os.environ, reason="takes minutes: only with ISOPACH_KILLS set"
+)
 def test_a_task_manager_is_killed_and_then_the_driver(
     forks: Forks, tmp_path: Path, spooled: Spooled
 ) -> None:

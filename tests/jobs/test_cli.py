@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -514,6 +515,7 @@ def test_ctrl_c_says_so_and_leaves_nothing_half_published(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # ignored in background
     )
     sign = "ledger/runs/_delta_log/*1.json" if moment == "planning" else "sales/records/*/*.parquet"
     deadline = time.monotonic() + 60
