@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -89,6 +89,7 @@ class Continuous:
     options: Options
     stuck: dict[str, str] = field(default_factory=dict)
     _moved: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _names: Sequence[str] = ()
 
     def run(self, stop: Event) -> None:
         """Run until told to stop, or until everything has landed where that is asked.
@@ -128,8 +129,12 @@ class Continuous:
 
     def reached(self) -> dict[str, Reached]:
         """Return how far each source has landed."""
+        try:
+            self._names = self.log.sources()
+        except LogError as error:  # brokers come back; if not, nothing lands and that is said
+            LOG.error("%s", error)
         table = tables.records(self.to.feed.feed, self.to.feed.payload)
-        return landed(newest(self.to.lake, table), self.log.sources())
+        return landed(newest(self.to.lake, table), self._names)
 
     def _submit(self, options: list[str]) -> PipelineResult:
         pipeline = beam.Pipeline(options=PipelineOptions(options))
@@ -192,7 +197,7 @@ class Continuous:
     def _bounds(self) -> dict[str, Bounds]:
         try:
             return {source: self.log.bounds(source) for source in self.log.sources()}
-        except LogError as error:  # brokers come back; if not, nothing lands and that is said
+        except LogError as error:
             LOG.error("%s", error)
             return dict.fromkeys(self._moved, Bounds(0, 1 << 62))
 

@@ -21,6 +21,9 @@ POM = Path(__file__).resolve().parents[1] / "infra" / "flink" / "pom.xml"
 EMBEDDED = "[local]"
 ENDED = ("CANCELED", "CANCELLING", "FAILED", "FINISHED")
 START_SECONDS = 60.0
+RETRIES = ("--number_of_execution_retries=10", "--execution_retry_delay=3000")
+"""What a cluster tries of a job that fails: one whose driver was killed would hold its slots for
+ever otherwise."""
 JOBS = r"JobService started on (localhost:\d+)"
 JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 ANNOUNCER = "org.apache.beam.runners.jobsubmission.JobServerDriver"
@@ -63,6 +66,7 @@ def flink(
             "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
             "--state_backend=filesystem",  # in memory it holds 5 MB at most
             f"--state_backend_storage_path=file://{state}/checkpoints",
+            *(() if master == EMBEDDED else RETRIES),
         )
         try:
             yield Engine("flink", endpoint, options, process.pid, process.log)

@@ -93,16 +93,20 @@ class MicroBatches:
         raise AssertionError("unreachable")
 
     def _once(self) -> bool:
-        """Land what there is now; return whether there was anything."""
-        before = self.reached()
+        """Land what there is now; return whether there was anything, or the log is away."""
         try:
-            ranges = plan_ranges(self.log, before, self.options.rows)
+            more = self._land()
         except LogError as error:
             if self.options.until_idle or monotonic() - self._asked_last > AWAY_SECONDS:
                 raise
             LOG.error("trying again: %s", error)
             return True
         self._asked_last = monotonic()
+        return more
+
+    def _land(self) -> bool:
+        before = self.reached()
+        ranges = plan_ranges(self.log, before, self.options.rows)
         readable = [r for r in ranges if self._readable(r)]
         beats = self._beats(before, {r.source for r in ranges})
         if beats or not readable:  # counts and totals are due all the same
