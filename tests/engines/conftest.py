@@ -11,24 +11,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from isopach.jobs.engines import EngineError, find_tool
-from isopach.jobs.flink import find_jars
-from isopach.jobs.prism import find_prism
+from streaming import missing
 
 ENGINES = ["micro-batch", "prism", "flink"]
-
-
-def missing(engine: str) -> str:
-    """Return why an engine cannot run here; empty if it can."""
-    try:
-        if engine == "prism":
-            find_prism()
-        elif engine == "flink":
-            find_tool("java", "Flink runs on it", "install Java 17")
-            find_jars()
-    except EngineError as error:
-        return f"no {engine}: {error}"
-    return ""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -20,7 +20,10 @@ from small_stream import HISTORY, Content, summed
 
 from isopach.feeds.load import Declaration
 from isopach.jobs import continuous, micro_batches, stream
+from isopach.jobs.engines import EngineError, find_tool
+from isopach.jobs.flink import find_jars
 from isopach.jobs.nightly import feed_tables
+from isopach.jobs.prism import find_prism
 from isopach.jobs.stream import Summary, run_stream
 from isopach.lake import tables
 from isopach.lake.commits import scan
@@ -34,6 +37,19 @@ if TYPE_CHECKING:
 
 SOON = 90.0
 Options = micro_batches.Options | continuous.Options
+
+
+def missing(engine: str) -> str:
+    """Return why an engine cannot run here; empty if it can."""
+    try:
+        if engine == "prism":
+            find_prism()
+        elif engine == "flink":
+            find_tool("java", "Flink runs on it", "install Java 17")
+            find_jars()
+    except EngineError as error:
+        return f"no {engine}: {error}"
+    return ""
 
 
 def until(happened: Callable[[], Any], seconds: float = SOON) -> None:
@@ -96,9 +112,10 @@ class FilledSpool:
 
 
 class FilledTopic:
-    """A topic of a real broker."""
+    """A topic of a real broker; `patience` is how long streams wait for its answers, in seconds."""
 
-    def __init__(self, broker: Broker, feed: str, partitions: int) -> None:
+    def __init__(self, broker: Broker, feed: str, partitions: int, patience: float = 30.0) -> None:
+        self.patience = patience
         self.broker, self.name = broker, f"{feed}.{uuid4().hex[:8]}"
         broker.create_topic(self.name, partitions)
         self.producer = producer(broker)
@@ -112,7 +129,7 @@ class FilledTopic:
     def open(self) -> Log:
         from isopach.pipelines.kafka import KafkaLog
 
-        return KafkaLog(self.broker.address, self.name).pinned()
+        return KafkaLog(self.broker.address, self.name, patience=self.patience).pinned()
 
     def send(self, partition: int, lines: Iterable[str | bytes]) -> None:
         for line in lines:
@@ -260,5 +277,9 @@ class Running:
     def until(self, happened: Callable[[], Any], seconds: float = SOON) -> None:
         """Wait until something has happened, or the stream has failed."""
         until(lambda: not self.thread.is_alive() or happened(), seconds)
+        self.check()
+
+    def check(self) -> None:
+        """Raise what the stream has failed with."""
         if self.errors:
             raise self.errors[0]

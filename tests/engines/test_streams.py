@@ -10,15 +10,17 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import psutil
 import pytest
-from conftest import missing
+from jars import missing_tools
 from small_night import DAY, declare
 from small_stream import STREAM, SmallStream, assert_same_streams, line
-from streaming import Filled, FilledSpool, FilledTopic, Lake
+from streaming import Filled, FilledSpool, FilledTopic, Lake, missing
 
 from isopach.feeds.load import Declaration, load_declaration
 from isopach.feeds.sales_event_faults import BROKEN
@@ -172,9 +174,7 @@ def test_late_rows_change_what_is_open_and_are_set_aside_from_what_is_closed(
         ("late", "window_closed"),
         ("settled", "window_settled"),
     ]
-    assert {w["progress"] for w in visits.table("windows").filter(site="pago").to_dicts()} == {
-        "open"
-    }
+    assert progress(visits, "pago") == "open"
 
 
 def test_a_partition_without_rows_does_not_hold_windows_open_for_ever(
@@ -182,7 +182,7 @@ def test_a_partition_without_rows_does_not_hold_windows_open_for_ever(
 ) -> None:
     now = datetime.now(UTC)
     old = now - timedelta(days=6)
-    moment, day = f"{old:%Y-%m-%dT%H:%M}", date.fromisoformat(local(old))
+    moment, day = f"{old:%Y-%m-%dT%H:%M}", old.astimezone(ZoneInfo("America/New_York")).date()
     spool.send(0, [line("nyc", f"{n}", f"{now:%Y-%m-%dT%H:%M}") for n in range(3)])
     spool.send(1, [line("nyc", "a", moment)])
     visits.drain(spool, engine)
@@ -193,12 +193,6 @@ def test_a_partition_without_rows_does_not_hold_windows_open_for_ever(
         running.until(lambda: visits.positions().total() == 5)
     assert aside(visits) == [("b", "window_closed")]
     assert visits.findings() == []
-
-
-def local(moment: datetime) -> str:
-    from zoneinfo import ZoneInfo
-
-    return f"{moment.astimezone(ZoneInfo('America/New_York')):%F}"
 
 
 def test_live_counts_are_those_of_the_commits(
@@ -271,6 +265,32 @@ def test_a_partition_that_lost_rows_holds_up_no_other_and_is_told(
     assert done.fences == {filled.source(0): 9, filled.source(1): 3}
     assert visits.positions().total() == 12
     assert visits.table("runs").sort("started")["outcome"].to_list() == ["idle", "stuck"]
+    assert visits.findings() == []
+
+
+def test_a_broker_that_is_away_for_longer_than_it_is_waited_for_ends_no_stream(
+    engine: str, visits: Lake, tmp_path: Path
+) -> None:
+    pytest.importorskip("confluent_kafka", reason="not installed: isopach[kafka]")
+    if reason := missing_tools():
+        pytest.skip(f"no Kafka broker: {reason}")
+    from broker import Broker
+
+    service = Broker(tmp_path / "broker")
+    try:
+        filled = FilledTopic(service.start(), "visits", 2, patience=1)
+        with visits.streaming(filled, engine) as running:
+            filled.send(0, [own("nyc", "0/0", "08T12:00")])
+            running.until(lambda: visits.positions().total() == 1)
+            service.kill()
+            sleep(6)
+            running.check()
+            service.start()
+            filled.send(0, [own("nyc", "0/1", "08T12:00")])
+            filled.send(1, [own("nyc", "1/0", "08T12:00")])
+            running.until(lambda: visits.positions().total() == 3)
+    finally:
+        service.stop()
     assert visits.findings() == []
 
 
