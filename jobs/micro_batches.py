@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Event
 from time import monotonic, time_ns
@@ -44,7 +44,7 @@ class Options:
 
     every: timedelta = timedelta(seconds=1)
     until_idle: bool = False
-    rows: int = 500_000
+    rows: int = 250_000
     idle_after: timedelta = timedelta(seconds=60)
     runner: str = "FnApiRunner"
     beam: tuple[str, ...] = ()
@@ -89,7 +89,10 @@ class MicroBatches:
             reraise=True,
         ):
             with attempt:
-                return self._once()
+                more = self._once()
+                if attempt.retry_state.attempt_number > 1:
+                    self.to.settle()  # what was handed over has not landed yet
+                return more
         raise AssertionError("unreachable")
 
     def _once(self) -> bool:
@@ -105,24 +108,33 @@ class MicroBatches:
         return more
 
     def _land(self) -> bool:
-        before = self.reached()
+        before = self._planned()
         ranges = plan_ranges(self.log, before, self.options.rows)
         readable = [r for r in ranges if self._readable(r)]
         beats = self._beats(before, {r.source for r in ranges})
-        if beats or not readable:  # counts and totals are due all the same
-            self.to.land(beats)  # first: a source without rows holds the others' windows open
         if readable:
-            self._pipeline(readable)
+            self._pipeline(readable, beats)
+        else:
+            self.to.settle()
+            self.to.land(beats)  # counts and totals are due all the same
         self._note_lag()
         return bool(readable)
 
-    def _pipeline(self, ranges: list[Range]) -> None:
+    def _planned(self) -> dict[str, Reached]:
+        """Return how far each source will have landed with what is under way."""
+        under_way, reached = self.to.under_way(), self.reached()
+        for source, end in under_way.items():
+            there = reached.get(source, Reached())
+            reached[source] = replace(there, fence=max(end, there.fence))
+        return reached
+
+    def _pipeline(self, ranges: list[Range], beats: list[Interval]) -> None:
         embedded = self.options.runner in EMBEDDED
         pipeline = beam.Pipeline(
             runner=FnApiRunner() if embedded else self.options.runner,
             options=PipelineOptions(list(self.options.beam)),
         )
-        build(pipeline, log=self.log, ranges=ranges, to=self.to)
+        build(pipeline, log=self.log, ranges=ranges, beats=beats, to=self.to, behind=embedded)
         pipeline.run().wait_until_finish()
 
     def _readable(self, wanted: Range) -> bool:

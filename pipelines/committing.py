@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
@@ -32,6 +33,17 @@ _LANDING = Lock()
 """An engine may hand over to a second worker before it has given up the first."""
 _LANDERS: dict[str, Lander] = {}
 _FLUSHED: dict[str, float] = {}
+
+
+class Behind(NamedTuple):
+    """A landing under way in a thread, and the positions up to which it goes."""
+
+    waiting: Future[list[Interval]]
+    next: dict[str, int]
+
+
+_BEHIND: dict[str, Behind] = {}
+"""By run."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +88,32 @@ class Committer:
             _FLUSHED[self.run] = monotonic()
         return waiting
 
+    def land_behind(self, intervals: list[Interval]) -> None:
+        """Land intervals in a thread, so that the next are read and prepared meanwhile.
+
+        One landing at a time: waits for the one before, and raises what that failed with. What
+        follows on intervals that have not landed is dropped, to be read again.
+        """
+        if not self.settle():
+            return
+        thread = ThreadPoolExecutor(1, "land")
+        ends = {one.source: one.next for one in sorted(intervals, key=lambda one: one.next)}
+        _BEHIND[self.run] = Behind(thread.submit(self.land, intervals), ends)
+        thread.shutdown(wait=False)
+
+    def settle(self) -> bool:
+        """Wait for a landing behind, and raise what it failed with; tell whether all has landed."""
+        behind = _BEHIND.pop(self.run, None)
+        return behind is None or not behind.waiting.result()
+
+    def under_way(self) -> dict[str, int]:
+        """Return the positions up to which a landing behind goes; empty if there is none."""
+        behind = _BEHIND.get(self.run)
+        return {} if behind is None else behind.next
+
     def close(self) -> None:
         """Write what is left of counts and totals, and forget the lander."""
+        self.settle()
         with _LOCK:
             lander = _LANDERS.pop(self.run, None)
             _FLUSHED.pop(self.run, None)

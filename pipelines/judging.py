@@ -115,9 +115,12 @@ def _mark_duplicates(rows: pa.Table, keys: KeyIndex, feed: Feed, marks: Marks) -
     """Mark rows whose key is taken; of those that come together, the first is kept."""
     mark = Mark(DUPLICATE, "duplicate_key", ",".join(feed.key))
     marks.set(keys.seen(rows), mark)
-    free = np.flatnonzero(~marks.marked) if marks.marked is not None else np.arange(rows.num_rows)
     again = np.zeros(rows.num_rows, bool)
-    again[free[repeated_rows(rows.take(pa.array(free)), feed.key)]] = True
+    if marks.marked is None:
+        again[repeated_rows(rows, feed.key)] = True
+    else:
+        free = np.flatnonzero(~marks.marked)
+        again[free[repeated_rows(rows.take(pa.array(free)), feed.key)]] = True
     marks.set(again, mark)
 
 

@@ -151,10 +151,10 @@ class Reader:
 
 def chunk(messages: Sequence[Any]) -> Chunk:
     """Return messages as columns, apart from those that report an error."""
-    errors = [m.error() for m in messages if m.error() is not None]
+    errors = [error for m in messages if (error := m.error()) is not None]
     rows = [m for m in messages if m.error() is None] if errors else messages
-    positions = np.fromiter((m.offset() for m in rows), np.int64, len(rows))
-    return Chunk(positions, texts(m.value() for m in rows), errors)
+    positions = np.array([m.offset() for m in rows], np.int64)
+    return Chunk(positions, texts([m.value() for m in rows]), errors)
 
 
 def first_gap(poll: Poll) -> tuple[int, int] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -60,12 +60,15 @@ class Log(Protocol):
         ...
 
 
-def texts(values: Iterable[bytes | None]) -> pl.Series:
+def texts(values: Sequence[bytes | None]) -> pl.Series:
     """Return lines as text; what is not UTF-8 becomes a line that is not JSON, its bytes escaped.
 
     `\\xff`, as an undecodable byte is written, is no escape that JSON knows.
     """
-    return pl.Series(
-        ["null" if v is None else v.decode("utf-8", "backslashreplace") for v in values],
-        dtype=pl.String,
-    )
+    if None in values:
+        values = [b"null" if v is None else v for v in values]
+    try:
+        return pl.Series(values, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:
+        decoded = [v.decode("utf-8", "backslashreplace") for v in values if v is not None]
+        return pl.Series(decoded, dtype=pl.String)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 
@@ -27,6 +28,33 @@ class Range(NamedTuple):
     first: int
     end: int
     origin: int
+
+
+class Read(NamedTuple):
+    """A poll, and where the reading of its source began."""
+
+    poll: Poll
+    origin: int
+
+
+class ReadCoder(beam.coders.Coder):  # type: ignore[misc]
+    """Code what was read; the default coder pickles it even to learn how large it is."""
+
+    def encode(self, value: Read) -> bytes:
+        return pickle.dumps(value)
+
+    def decode(self, encoded: bytes) -> Read:
+        value: Read = pickle.loads(encoded)
+        return value
+
+    def estimate_size(self, value: Read) -> int:
+        return int(value.poll.lines.estimated_size())
+
+    def to_type_hint(self) -> Any:
+        return Read
+
+
+beam.coders.registry.register_coder(Read, ReadCoder)
 
 
 def plan_ranges(log: Log, reached: Mapping[str, Reached], rows: int) -> list[Range]:
@@ -53,19 +81,32 @@ def _share(wanted: Sequence[int], rows: int) -> int:
     return max(share, 1)
 
 
-def build(pipeline: beam.Pipeline, *, log: Log, ranges: Sequence[Range], to: Committer) -> None:
-    """Add the flow that reads ranges and lands them in one commit."""
+def build(
+    pipeline: beam.Pipeline,
+    *,
+    log: Log,
+    ranges: Sequence[Range],
+    to: Committer,
+    beats: Sequence[Interval] = (),
+    behind: bool = False,
+) -> None:
+    """Add the flow that reads ranges and lands them in one commit.
+
+    Args:
+        beats: intervals without rows that land with them.
+        behind: let the pipeline end before they have landed, where it runs in this process.
+    """
     _ = (
         pipeline
         | "Ranges" >> beam.Create(ranges)
-        | "Read" >> beam.FlatMap(read_range, log=log).with_output_types(tuple[Poll, int])
+        | "Read" >> beam.FlatMap(read_range, log=log).with_output_types(Read)
         | "Prepare" >> flat_map(packed, to=to).with_output_types(tuple[int, bytes])
         | "Gather" >> beam.GroupByKey()
-        | "Land" >> beam.Map(land, to=to)
+        | "Land" >> beam.Map(land, to=to, beats=beats, behind=behind)
     )
 
 
-def read_range(bounds: Range, log: Log) -> Iterator[tuple[Poll, int]]:
+def read_range(bounds: Range, log: Log) -> Iterator[Read]:
     """Yield a range's polls; one that cannot be read ends there, and others go on."""
     position = bounds.first
     try:
@@ -73,18 +114,24 @@ def read_range(bounds: Range, log: Log) -> Iterator[tuple[Poll, int]]:
             poll = log.read(bounds.source, position, min(bounds.end - position, POLL_ROWS))
             if poll is None:
                 return
-            yield poll, bounds.origin
+            yield Read(poll, bounds.origin)
             position = poll.next
     except LogError as error:
         LOG.error("%s", error, extra={"source": bounds.source})
 
 
-def packed(polled: tuple[Poll, int], to: Committer) -> Iterator[tuple[int, bytes]]:
+def packed(polled: Read, to: Committer) -> Iterator[tuple[int, bytes]]:
     """Yield what a poll became, packed for the committer."""
     for interval in intervals_of(*polled, to.feed, to.sites, declared_rules(to.feed)):
         yield 0, interval.pack()
 
 
-def land(gathered: tuple[int, Iterable[bytes]], to: Committer) -> None:
+def land(
+    gathered: tuple[int, Iterable[bytes]], to: Committer, beats: Sequence[Interval], behind: bool
+) -> None:
     """Land packed intervals."""
-    to.land(Interval.unpack(one) for one in gathered[1])
+    intervals = [*beats, *(Interval.unpack(one) for one in gathered[1])]
+    if behind:
+        to.land_behind(intervals)
+    else:
+        to.land(intervals)

@@ -40,7 +40,7 @@ class KeyIndex:
         if not rows.num_rows:
             return
         hashes = rows.column("_key").to_numpy()
-        order = np.argsort(hashes, kind="stable")
+        order = np.argsort(hashes)
         self.runs.append(_Run(hashes[order], frame(rows.select(self.columns))[order]))
         if len(self.runs) > MOST_RUNS:
             self._merge()
@@ -48,7 +48,7 @@ class KeyIndex:
     def seen(self, rows: pa.Table) -> NDArray[np.bool_]:
         """Tell which rows have a key that was taken in before."""
         hashes = rows.column("_key").to_numpy()
-        order = np.argsort(hashes, kind="stable")  # neighbours are searched where the cache is warm
+        order = np.argsort(hashes)  # neighbours are searched where the cache is warm
         ordered = hashes[order]
         found = np.zeros(rows.num_rows, bool)
         for run in self.runs:
@@ -105,5 +105,5 @@ class KeyIndex:
 
 def _joined(runs: Sequence[_Run]) -> _Run:
     hashes = np.concatenate([run.hashes for run in runs])
-    order = np.argsort(hashes, kind="stable")
+    order = np.argsort(hashes)
     return _Run(hashes[order], pl.concat([run.keys for run in runs])[order])

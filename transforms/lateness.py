@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from isopach.feeds.days import MICROSECOND
@@ -42,9 +41,7 @@ def timeliness(
         closed: the watermark at which windows were closed for all sources.
         now: the clock; an event time after it says nothing about the others.
     """
-    out_of_order = feed.lateness.out_of_order // MICROSECOND
-    times = rows.column(feed.event_time).view(pa.int64()).to_numpy(False)
-    reached = np.maximum.accumulate(np.minimum(times, now)) - out_of_order
+    reached = np.maximum.accumulate(_marks(rows, feed, now))
     before = np.maximum(np.concatenate([[watermark], reached]), max(watermark, closed))
     days = rows.column("business_date").view(pa.int32()).to_numpy(False)
     starts, ends = window_bounds(encoded(rows.column("site")), days, sites)
@@ -57,8 +54,13 @@ def watermark_after(rows: pa.RecordBatch | None, feed: Feed, watermark: int, now
     """Return a source's watermark after some rows; the same as `timeliness` gives."""
     if rows is None or not rows.num_rows:
         return watermark
-    latest = pc.max(rows.column(feed.event_time).view(pa.int64())).as_py()
-    return max(min(latest, now) - feed.lateness.out_of_order // MICROSECOND, watermark)
+    return max(int(_marks(rows, feed, now).max()), watermark)
+
+
+def _marks(rows: pa.RecordBatch, feed: Feed, now: int) -> NDArray[np.int64]:
+    """Return the watermark that each row alone gives; none by a row from after the clock."""
+    times = rows.column(feed.event_time).view(pa.int64()).to_numpy(False)
+    return np.where(times > now, UNKNOWN, times - feed.lateness.out_of_order // MICROSECOND)
 
 
 def closed_mark(feed: Feed) -> Mark:
