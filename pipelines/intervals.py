@@ -6,8 +6,9 @@ import logging
 import pickle
 from collections.abc import Iterator
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import apache_beam as beam
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -67,6 +68,26 @@ class Interval(NamedTuple):
         found: Interval = pickle.loads(packed)
         accepted, aside = (part and unpack(part) for part in (found.accepted, found.aside))
         return found._replace(accepted=accepted, aside=aside)
+
+
+class IntervalCoder(beam.coders.Coder):  # type: ignore[misc]
+    """Code intervals packed."""
+
+    def encode(self, interval: Interval) -> bytes:
+        return interval.pack()
+
+    def decode(self, encoded: bytes) -> Interval:
+        return Interval.unpack(encoded)
+
+    def estimate_size(self, interval: Interval) -> int:
+        parts = interval.accepted, interval.aside
+        return sum(part.nbytes for part in parts if part is not None)
+
+    def to_type_hint(self) -> Any:
+        return Interval
+
+
+beam.coders.registry.register_coder(Interval, IntervalCoder)
 
 
 def _packed(batch: pa.RecordBatch | None) -> bytes | None:

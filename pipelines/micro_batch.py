@@ -96,14 +96,16 @@ def build(
         beats: intervals without rows that land with them.
         behind: let the pipeline end before they have landed, where it runs in this process.
     """
-    _ = (
+    prepared = (
         pipeline
-        | "Ranges" >> beam.Create(ranges)
+        | "Ranges" >> beam.Create(ranges, reshuffle=False)
         | "Read" >> beam.FlatMap(read_range, log=log).with_output_types(Read)
-        | "Prepare" >> flat_map(packed, to=to).with_output_types(tuple[int, bytes])
-        | "Gather" >> beam.GroupByKey()
-        | "Land" >> beam.Map(land, to=to, beats=beats, behind=behind)
+        | "Prepare" >> flat_map(prepared_intervals, to=to).with_output_types(tuple[int, Interval])
     )
+    if behind:
+        _ = prepared | "Land behind" >> beam.ParDo(LandBehind(to, beats))
+    else:
+        _ = prepared | "Gather" >> beam.GroupByKey() | "Land" >> beam.Map(land, to=to, beats=beats)
 
 
 def read_range(bounds: Range, log: Log) -> Iterator[Read]:
@@ -120,18 +122,30 @@ def read_range(bounds: Range, log: Log) -> Iterator[Read]:
         LOG.error("%s", error, extra={"source": bounds.source})
 
 
-def packed(polled: Read, to: Committer) -> Iterator[tuple[int, bytes]]:
-    """Yield what a poll became, packed for the committer."""
+def prepared_intervals(polled: Read, to: Committer) -> Iterator[tuple[int, Interval]]:
+    """Yield what a poll became, all under one key for the committer."""
     for interval in intervals_of(*polled, to.feed, to.sites, declared_rules(to.feed)):
-        yield 0, interval.pack()
+        yield 0, interval
 
 
 def land(
-    gathered: tuple[int, Iterable[bytes]], to: Committer, beats: Sequence[Interval], behind: bool
+    gathered: tuple[int, Iterable[Interval]], to: Committer, beats: Sequence[Interval]
 ) -> None:
-    """Land packed intervals."""
-    intervals = [*beats, *(Interval.unpack(one) for one in gathered[1])]
-    if behind:
-        to.land_behind(intervals)
-    else:
-        to.land(intervals)
+    """Land intervals that were gathered from all workers."""
+    to.land([*beats, *gathered[1]])
+
+
+class LandBehind(beam.DoFn):  # type: ignore[misc]
+    """Land the one bundle of a pipeline that runs in this process: no interval is packed."""
+
+    def __init__(self, to: Committer, beats: Sequence[Interval]) -> None:
+        self.to, self.beats = to, beats
+
+    def start_bundle(self) -> None:
+        self.intervals = [*self.beats]
+
+    def process(self, element: tuple[int, Interval]) -> None:
+        self.intervals.append(element[1])
+
+    def finish_bundle(self) -> None:
+        self.to.land_behind(self.intervals)
