@@ -25,6 +25,9 @@ TYPES: dict[str, pa.DataType] = {
 DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
 ALLOWED = ", ".join(TYPES) + ", decimal(precision,scale) with scale <= precision <= 38"
 
+MASK = "•••"
+"""What stands for a value of a sensitive column."""
+
 COLUMN = r"^[A-Za-z][A-Za-z0-9_]{0,126}$"
 ColumnName = Annotated[str, Field(pattern=COLUMN)]
 

@@ -79,11 +79,18 @@ class Lateness(Part):
 
 
 class Reconcile(Part):
-    """What batch and stream may differ in."""
+    """What batch and stream may differ in, window by window, and what to do where they do more."""
 
-    max_missing: int = Field(default=0, ge=0)
-    max_extra: int = Field(default=0, ge=0)
-    ignore: tuple[str, ...] = ()
+    max_missing: int = Field(
+        default=0, ge=0, description="Records of a window that the stream may lack."
+    )
+    max_extra: int = Field(
+        default=0, ge=0, description="Records of a window that the delivery may lack."
+    )
+    ignore: tuple[str, ...] = Field(default=(), description="Columns that are not compared.")
+    breach: Literal["warn", "hold"] = Field(
+        default="warn", description="Publish windows that differ by more and say so, or hold them."
+    )
 
 
 class Salting(Part):

@@ -7,7 +7,7 @@ from deltalake.exceptions import DeltaError
 from isopach.lake.commits import version
 from isopach.lake.ledger import Run, record_run, runs_under_way
 from isopach.lake.places import Place
-from isopach.lake.publish import VERDICTS, FeedTables, publish
+from isopach.lake.publish import VERDICTS, FeedTables, publish, reopen
 from isopach.pipelines.staging import Target, staging
 from isopach.transforms.threads import wait_until_idle
 
@@ -28,6 +28,7 @@ def finish_killed(lake: Place, to: FeedTables) -> None:
             continue
         published = (place / run.run / PUBLISHED).exists()
         if not published:
+            reopen(lake, to.feed, run.run)
             _delete_staged(lake, to, run.run)
         outcome = "killed; published by the next run" if published else "killed"
         record_run(lake, run.ended_as(outcome, versions(lake, to)))
@@ -71,6 +72,7 @@ def abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseEx
     """Delete what a failed run staged, unless it is being published, and record the failure."""
     wait_until_idle()
     if not (target.folder / VERDICTS).exists():
+        reopen(lake, to.feed, run.run)
         _delete_staged(lake, to, run.run)
     give_up(lake, run, error)
 

@@ -9,16 +9,13 @@ from datetime import timedelta
 from threading import Event
 from time import monotonic, time_ns
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from deltalake.exceptions import DeltaError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from isopach.feeds.days import MICROSECOND
 from isopach.feeds.load import Declaration
 from isopach.jobs.failures import chain
-from isopach.jobs.nightly import EMBEDDED
+from isopach.jobs.runners import EMBEDDED, pipeline_on
 from isopach.lake import tables
 from isopach.lake.commits import newest
 from isopach.lake.landings import LandingLostError, Reached, landed
@@ -130,10 +127,7 @@ class MicroBatches:
 
     def _pipeline(self, ranges: list[Range], beats: list[Interval]) -> None:
         embedded = self.options.runner in EMBEDDED
-        pipeline = beam.Pipeline(
-            runner=FnApiRunner() if embedded else self.options.runner,
-            options=PipelineOptions(list(self.options.beam)),
-        )
+        pipeline = pipeline_on(self.options.runner, self.options.beam)
         build(pipeline, log=self.log, ranges=ranges, beats=beats, to=self.to, behind=embedded)
         pipeline.run().wait_until_finish()
 

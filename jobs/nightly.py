@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from time import perf_counter
 
-import apache_beam as beam
 import polars as pl
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
@@ -18,11 +15,13 @@ from isopach.jobs.audits import audit
 from isopach.jobs.endings import abandon, finish, finish_killed
 from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.progress import Progress
+from isopach.jobs.reconciling import Night, judged, reconcile
+from isopach.jobs.runners import EMBEDDED, pipeline_on
 from isopach.lake import tables
 from isopach.lake.commits import check_columns, create_or_open, scan
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import FeedTables, publish, write_verdicts
+from isopach.lake.publish import FeedTables, close_to_streams, publish, write_verdicts
 from isopach.lake.staged import Staged
 from isopach.pipelines.deliveries import find_deliveries
 from isopach.pipelines.joining import join_waves
@@ -31,8 +30,6 @@ from isopach.pipelines.pieces import Piece, plan_pieces
 from isopach.pipelines.staging import Target, totals_table
 from isopach.pipelines.waves import plan_waves
 from isopach.transforms.salt import plan_salts
-
-EMBEDDED = ("FnApiRunner", "DirectRunner")
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,11 @@ class Options:
 
 @dataclass(frozen=True)
 class Summary:
-    """What came of a night."""
+    """What came of a night.
+
+    `compared` windows were held against a stream's, `differing` ones differ in the records that
+    are counted by cause in `causes`.
+    """
 
     run: str
     feed: str
@@ -67,6 +68,9 @@ class Summary:
     seconds: float
     phases: dict[str, float] = field(default_factory=dict)
     version: int | None = None
+    compared: int = 0
+    differing: int = 0
+    causes: dict[str, int] = field(default_factory=dict)
 
     @property
     def rows_per_second(self) -> int:
@@ -123,6 +127,12 @@ def run_night(
         staged, waves = _stage(declaration, landing, target, pieces, options, show, phases)
         with show.phase("Audit", phases):
             verdicts, awaited = audit(declaration, deliveries, staged, day, options.only, lake)
+        with show.phase("Reconcile", phases):
+            passed = [(verdict.site, verdict.day) for verdict in verdicts if not verdict.held]
+            close_to_streams(lake, to, run.run, passed)
+            sides = Night(declaration, to, target, staged, passed, options.runner, options.beam)
+            compared = reconcile(sides)
+            verdicts = judged(verdicts, compared, feed)
         with show.phase("Publish", phases):
             write_verdicts(target.folder, verdicts)
             published = publish(lake, to, run.run, target.folder)
@@ -155,6 +165,9 @@ def run_night(
         seconds=round(perf_counter() - started, 3),
         phases=phases,
         version=published,
+        compared=compared.compared,
+        differing=compared.differing,
+        causes=compared.causes,
     )
 
 
@@ -180,10 +193,7 @@ def _stage(
     to_read = sum(piece.rows for wave in waves for piece in wave.pieces)
     with show.phase("Stage", phases, rows=to_read + sum(plan.rows)):
         for wave in waves:
-            pipeline = beam.Pipeline(
-                runner=FnApiRunner() if embedded else options.runner,
-                options=PipelineOptions(list(options.beam)),
-            )
+            pipeline = pipeline_on(options.runner, options.beam)
             build(
                 pipeline,
                 feed=feed,

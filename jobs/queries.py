@@ -8,12 +8,12 @@ from datetime import date
 
 import polars as pl
 
+from isopach.feeds.columns import MASK
 from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
 
-MASK = "•••"
 WINDOW = ["site", "business_date"]
 FIGURES = ["read", "accepted", "rejected", "late", "duplicate", "declared", "bytes"]
 

@@ -45,6 +45,8 @@ def night(console: Console, summary: Summary) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_row(*figures.values())
     console.print(table)
+    if summary.compared:
+        _compared(console, summary)
     for item in summary.held:
         _held(console, item["site"], item["reason"])
     for extra in summary.extra:
@@ -54,6 +56,16 @@ def night(console: Console, summary: Summary) -> None:
         console.print(text, markup=False, highlight=False)
     if summary.awaited:
         console.print(f"  not due yet: {', '.join(summary.awaited)}", markup=False)
+
+
+def _compared(console: Console, summary: Summary) -> None:
+    """Print whether the night and its stream agree."""
+    same = summary.compared - summary.differing
+    said = f"  batch and stream agree in {same:,} of {summary.compared:,} windows"
+    if summary.causes:
+        causes = ", ".join(f"{rows:,} {cause}" for cause, rows in summary.causes.items())
+        said += f"; records that differ: {causes}"
+    console.print(said, markup=False, highlight=False)
 
 
 def stream(console: Console, summary: Streamed) -> None:

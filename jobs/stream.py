@@ -18,7 +18,8 @@ from isopach.jobs.continuous import Continuous
 from isopach.jobs.endings import end_killed_streams, give_up, versions
 from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.micro_batches import MicroBatches
-from isopach.jobs.nightly import EMBEDDED, feed_tables
+from isopach.jobs.nightly import feed_tables
+from isopach.jobs.runners import EMBEDDED
 from isopach.lake.commits import check_columns, create_or_open
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place

@@ -18,6 +18,7 @@ from isopach.lake.staged import Staged, Window, read_staged
 from isopach.lake.tables import Table
 
 VERDICTS = "verdicts.json"
+DIFFERENCES = "differences.parquet"
 SETTLED, SETTLING, HELD, PROVISIONAL = "settled", "settling", "held", "provisional"
 KEY = ["site", "business_date"]
 
@@ -67,13 +68,15 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
     """
     staged, verdicts = read_staged(folder), read_verdicts(folder)
     settled = [(v.site, v.day) for v in verdicts if not v.held]
-    _close_to_streams(lake, to.feed, run, settled)
+    close_to_streams(lake, to, run, settled)
     before = windows_of(lake, to.feed, {v.day for v in verdicts})
     _publish_quarantine(lake, to.quarantine, run, staged, verdicts, before)
     for name, table in to.totals.items():
         parts = staged.files.get(f"totals_{name}", [])
         files = _allowed(lake, table, parts, settled)
         replace_rows(lake, table, _frame(settled), files, always=bool(settled))
+    if (folder / DIFFERENCES).exists():
+        upsert(lake, tables.DIFFERENCES, _differences(folder, run, to.feed), ["run", KEY[1]])
     upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *KEY])
     files = _allowed(lake, to.records, staged.files.get("records", []), settled)
     version = replace_rows(lake, to.records, _frame(settled), files, always=bool(settled))
@@ -88,27 +91,53 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
     return version
 
 
-def _close_to_streams(lake: Place, feed: str, run: str, settled: Sequence[Window]) -> None:
-    """Mark windows that are about to be replaced: from here on a stream's rows are late there.
+def close_to_streams(lake: Place, to: FeedTables, run: str, windows: Sequence[Window]) -> None:
+    """Mark windows that are to be replaced: from here on a stream's rows are late there.
 
-    A stream that has decided before this loses against the commits that follow, and decides anew.
+    A stream that has decided before this loses against the commit of records that follows, and
+    decides anew: when this returns, what it has in the windows is all that it will have.
     """
     now = datetime.now(UTC)
 
     def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
         stored = {(row["site"], row["business_date"]): row for row in old.iter_rows(named=True)}
-        fresh = {"feed": feed, "rows": 0, "checksum": checksum_text(0, 0)}
+        if all(_closing(stored.get(window), run) for window in windows):
+            return None
+        fresh = {"feed": to.feed, "rows": 0, "checksum": checksum_text(0, 0)}
         rows = [
             fresh
             | {"site": site, "business_date": day}
             | stored.get((site, day), {})
             | {"state": SETTLING, "run": run, "updated": now}
-            for site, day in settled
+            for site, day in windows
         ]
         return pl.DataFrame(rows, schema=old.schema)
 
-    if settled:
-        keys = _frame(settled).with_columns(feed=pl.lit(feed))
+    if windows:
+        keys = _frame(windows).with_columns(feed=pl.lit(to.feed))
+        revise(lake, tables.WINDOWS, keys, change)
+        replace_rows(lake, to.records, _frame([]), [], always=True)
+
+
+def _closing(row: Mapping[str, object] | None, run: str) -> bool:
+    return row is not None and (row["state"], row["run"]) == (SETTLING, run)
+
+
+def reopen(lake: Place, feed: str, run: str) -> None:
+    """Take back the marks of a run that publishes nothing."""
+    mine = (pl.col("feed") == feed) & (pl.col("state") == SETTLING) & (pl.col("run") == run)
+    keys = scan(lake, tables.WINDOWS).filter(mine).select("feed", *KEY).collect()
+
+    def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
+        settled = pl.col("settled_by").is_not_null()
+        state = pl.when(settled).then(pl.lit(SETTLED)).otherwise(pl.lit(PROVISIONAL))
+        known = settled | pl.col("progress").is_not_null() | pl.col("reason").is_not_null()
+        mark = (pl.col("state") == SETTLING) & (pl.col("run") == run)
+        return old.filter(~mark | known).with_columns(
+            state=pl.when(mark).then(state).otherwise("state")
+        )
+
+    if not keys.is_empty():
         revise(lake, tables.WINDOWS, keys, change)
 
 
@@ -165,6 +194,13 @@ def _publish_quarantine(
     )
     out = stored.join(windows, on=KEY, how="semi").join(resting, on=[*KEY, "_run"], how="anti")
     replace_rows(lake, table, out, staged.files.get("quarantine", []))
+
+
+def _differences(folder: Place, run: str, feed: str) -> pl.DataFrame:
+    place = folder / DIFFERENCES
+    with place.filesystem.open_input_file(place.path) as file:
+        rows = pl.read_parquet(file)
+    return rows.with_columns(run=pl.lit(run), feed=pl.lit(feed), repaired_by=pl.lit(None))
 
 
 def checksum_text(first: int, second: int) -> str:
@@ -225,8 +261,7 @@ def _windows(
         if verdict.held:
             row = {"rows": 0, "checksum": checksum_text(0, 0)} | resting.get(window, {}) | row
             row |= {"reason": verdict.held}
-            if row.get("settled_by") is None:
-                row |= {"state": HELD}
+            row |= {"state": HELD if row.get("settled_by") is None else SETTLED}
         else:
             row |= {
                 "state": SETTLED,

@@ -141,3 +141,26 @@ WINDOWS = _table(
     },
     ("business_date",),
 )
+
+DIFFERENCES = _table(
+    "ledger/differences",
+    {
+        "run": pa.large_string(),
+        "feed": pa.large_string(),
+        "site": pa.large_string(),
+        "business_date": pa.date32(),
+        "key": pa.large_string(),  # masked, with its hash, where a column of it is sensitive
+        "kind": pa.large_string(),  # missing in the stream, extra in it, changed, repeated
+        "cause": pa.large_string(),
+        "evidence": pa.large_string(),  # what was looked up to say so
+        "columns": pa.large_string(),  # names, with commas between
+        "stream": pa.large_string(),  # JSON: the values there, sensitive ones masked
+        "batch": pa.large_string(),
+        "stream_source": pa.large_string(),
+        "stream_position": pa.int64(),
+        "batch_source": pa.large_string(),
+        "batch_position": pa.int64(),
+        "repaired_by": pa.large_string(),
+    },
+    ("business_date",),
+)

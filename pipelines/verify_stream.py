@@ -34,15 +34,15 @@ def verify_stream(
     good = scan(lake, to.records).filter(streamed, on_day)
     aside = scan(lake, to.quarantine).filter(streamed, on_day)
     counted = _counted(lake, feed, on_day)
-    behind = list(_behind(lake, to, records))
-    findings = behind or list(_windows(good, aside, counted))
+    late = list(behind(lake, to, records))
+    findings = late or list(_windows(good, aside, counted))
     if day is None:
         replaced = int(counted.filter(state=SETTLED)["accepted"].sum())
         findings += _sources(lake, feed, records, good, aside, replaced)
     return int(aside.select(pl.len()).collect().item()), findings
 
 
-def _behind(lake: Place, to: FeedTables, records: Snapshot) -> Iterator[Finding]:
+def behind(lake: Place, to: FeedTables, records: Snapshot) -> Iterator[Finding]:
     """Name tables that do not have every landing yet: a stream is under way, or was killed."""
     last = records.fence(NUMBER) or 0
     ledger = dict.fromkeys((tables.COUNTS, tables.WINDOWS), f"{NUMBER}/{to.feed}")

@@ -136,6 +136,7 @@ class SmallNight:
             "windows": tables.WINDOWS,
             "counts": tables.COUNTS,
             "runs": tables.RUNS,
+            "differences": tables.DIFFERENCES,
             **{f"totals_{total}": table for total, table in to.totals.items()},
         }
         return scan(self.lake, found[name]).collect()

@@ -1,0 +1,163 @@
+"""Reconcile a night with its stream: which windows differ, in which records, and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from isopach.feeds.feed import Feed
+from isopach.feeds.load import Declaration
+from isopach.jobs.runners import pipeline_on
+from isopach.lake.commits import newest
+from isopach.lake.landings import NUMBER
+from isopach.lake.places import Place
+from isopach.lake.publish import DIFFERENCES, FeedTables, Verdict, windows_of
+from isopach.lake.staged import Staged
+from isopach.pipelines.causes import LOST, UNEXPLAINED, explained, look
+from isopach.pipelines.provisional import stream_counts
+from isopach.pipelines.reconcile import Compared, build, found_files, parts_of
+from isopach.pipelines.staging import Target
+from isopach.pipelines.verify_stream import behind, verify_stream
+from isopach.transforms.compare import DIFFERENCE, EXTRA, MISSING
+from isopach.transforms.counts import Tally, Window
+from isopach.transforms.salt import plan_salts
+
+
+@dataclass(frozen=True)
+class Reconciled:
+    """What came of a comparison: windows compared, those that differ, and records by cause.
+
+    `found` has how many records of a window differ, by kind and by cause.
+    """
+
+    compared: int = 0
+    differing: int = 0
+    causes: dict[str, int] = field(default_factory=dict)
+    found: Mapping[Window, Counter[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Night:
+    """What a night has staged for some windows, and how its pipelines are run."""
+
+    declaration: Declaration
+    tables: FeedTables
+    target: Target
+    staged: Staged
+    windows: Sequence[Window]
+    runner: str = "FnApiRunner"
+    beam: tuple[str, ...] = ()
+
+
+def reconcile(night: Night) -> Reconciled:
+    """Compare what a night has staged with what a stream has of the same windows.
+
+    Counts and checksums decide first, and rows are read only of windows where these differ. What
+    differs is written to the night's staging folder. Windows that a night has settled before are
+    left out: their stream's rows are gone. Nothing is compared where no stream ever landed.
+    """
+    lake, feed = night.target.lake, night.declaration.feed
+    records = newest(lake, night.tables.records)
+    if records is None or not records.fence(NUMBER):
+        return Reconciled()
+    windows = _unsettled(lake, feed, night.windows)
+    ours = stream_counts(lake, feed.feed, (day for _, day in windows))
+    late = bool(list(behind(lake, night.tables, records)))
+    differing = [
+        window
+        for window in windows
+        if late or feed.reconcile.ignore or _figures(window, ours, night) is None
+    ]
+    if not differing:
+        return Reconciled(len(windows))
+    rows: Counter[str] = Counter()
+    for window in differing:
+        staged = night.staged.counts.get(window, {}).get("accepted", 0)
+        rows[window[0]] += staged + ours.get(window, Tally()).accepted
+    to = Compared(lake, feed, tuple(differing), night.target.folder)
+    pipeline = pipeline_on(night.runner, night.beam)
+    build(
+        pipeline,
+        parts=parts_of(records, night.staged.files.get("records", []), differing),
+        to=to,
+        plan=plan_salts(rows, 2 * feed.salting.target_rows),
+    )
+    pipeline.run().wait_until_finish()
+    found = _with_causes(night, differing, late)
+    return _counted(found, len(windows))
+
+
+def _unsettled(lake: Place, feed: Feed, windows: Sequence[Window]) -> list[Window]:
+    known = windows_of(lake, feed.feed, {day for _, day in windows})
+    settled = set(
+        known.filter(pl.col("settled_by").is_not_null()).select("site", "business_date").rows()
+    )
+    return [window for window in windows if window not in settled]
+
+
+def _figures(window: Window, ours: Mapping[Any, Tally], night: Night) -> tuple[int, ...] | None:
+    """Return a window's count and checksums, if they are the same on both sides."""
+    tally = ours.get(window, Tally())
+    stream = tally.accepted, tally.checksum_a, tally.checksum_b
+    counts = night.staged.counts.get(window, {})
+    batch = tuple(counts.get(name, 0) for name in ("accepted", "checksum_a", "checksum_b"))
+    return stream if stream == batch else None
+
+
+def _with_causes(night: Night, windows: Sequence[Window], late: bool) -> pl.DataFrame:
+    """Say why records differ, and write them to the staging folder."""
+    feed, folder = night.declaration.feed, night.target.folder
+    parts = [pl.read_parquet(place.read_bytes()) for place in found_files(folder)]
+    found = pl.concat([pl.DataFrame(schema=DIFFERENCE), *parts])
+    days = {day for _, day in windows}
+    aside = night.staged.files.get("quarantine", [])
+    seen = look(night.target.lake, feed, aside, days)
+    if not late and (found["kind"] == MISSING).any():
+        _, findings = verify_stream(night.target.lake, feed, night.tables, None)
+        lost = [finding.message for finding in findings if finding.check == "positions"]
+        seen = replace(seen, lost="; ".join(lost))
+    rows = explained(found, seen, feed)
+    place = folder / DIFFERENCES
+    with place.filesystem.open_output_stream(place.path) as sink:
+        rows.drop("stream_run", "batch_run").write_parquet(sink)
+    return rows
+
+
+def _counted(found: pl.DataFrame, compared: int) -> Reconciled:
+    counted = found.group_by("site", "business_date", "kind", "cause").len()
+    windows: dict[Window, Counter[str]] = {}
+    causes: Counter[str] = Counter()
+    for site, day, kind, cause, rows in counted.iter_rows():
+        window = windows.setdefault((site, day), Counter())
+        window[kind] += rows
+        window[cause] += rows
+        causes[cause] += rows
+    return Reconciled(compared, len(windows), dict(causes.most_common()), windows)
+
+
+def breach(found: Counter[str], feed: Feed) -> str | None:
+    """Return how a window differs by more than its feed allows, if it does."""
+    allowed = feed.reconcile
+    reasons = [
+        f"{found[kind]:,} records {kind}, {most:,} allowed"
+        for kind, most in ((MISSING, allowed.max_missing), (EXTRA, allowed.max_extra))
+        if found[kind] > most
+    ]
+    reasons += [f"{found[cause]:,} {cause}" for cause in (LOST, UNEXPLAINED) if found[cause]]
+    return f"batch and stream differ: {'; '.join(reasons)}" if reasons else None
+
+
+def judged(verdicts: Sequence[Verdict], reconciled: Reconciled, feed: Feed) -> list[Verdict]:
+    """Return verdicts that hold windows which differ by more than their feed allows."""
+    if feed.reconcile.breach != "hold":
+        return list(verdicts)
+    return [
+        replace(verdict, held=breach(reconciled.found[window], feed))
+        if not verdict.held and (window := (verdict.site, verdict.day)) in reconciled.found
+        else verdict
+        for verdict in verdicts
+    ]
