@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from isopach.jobs import reconcile_command, stream_command
 from isopach.jobs.arguments import (
     Day,
     FeedName,
@@ -28,7 +29,6 @@ from isopach.jobs.arguments import (
     place_of,
 )
 from isopach.jobs.failures import DONE, FAILED, HELD, STOPPED, explained
-from isopach.jobs.stream_command import EXAMPLES, stream
 
 app = typer.Typer(
     name="isopach",
@@ -38,7 +38,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done, 1 failed, 2 bad usage or declaration, 3 done but some is held.",
 )
-app.command(epilog=EXAMPLES)(stream)
+app.command(epilog=stream_command.EXAMPLES)(stream_command.stream)
+app.command(epilog=reconcile_command.EXAMPLES)(reconcile_command.reconcile)
 
 
 def main() -> None:

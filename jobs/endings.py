@@ -29,7 +29,7 @@ def finish_killed(lake: Place, to: FeedTables) -> None:
         published = (place / run.run / PUBLISHED).exists()
         if not published:
             reopen(lake, to.feed, run.run)
-            _delete_staged(lake, to, run.run)
+            delete_staged(lake, to, run.run)
         outcome = "killed; published by the next run" if published else "killed"
         record_run(lake, run.ended_as(outcome, versions(lake, to)))
 
@@ -73,11 +73,11 @@ def abandon(lake: Place, to: FeedTables, run: Run, target: Target, error: BaseEx
     wait_until_idle()
     if not (target.folder / VERDICTS).exists():
         reopen(lake, to.feed, run.run)
-        _delete_staged(lake, to, run.run)
+        delete_staged(lake, to, run.run)
     give_up(lake, run, error)
 
 
-def _delete_staged(lake: Place, to: FeedTables, run: str) -> None:
+def delete_staged(lake: Place, to: FeedTables, run: str) -> None:
     """Delete a run's staging folder, and the files that are named after it."""
     for table in to.all:
         place = table.place(lake)

@@ -124,7 +124,7 @@ def run_night(
         with show.phase("Plan", phases):
             usual = usual_rows(lake, feed.feed, day)
             pieces = plan_pieces(landing, feed.feed, day, deliveries, usual)
-        staged, waves = _stage(declaration, landing, target, pieces, options, show, phases)
+        staged, waves = stage(declaration, landing, target, pieces, options, show, phases)
         with show.phase("Audit", phases):
             verdicts, awaited = audit(declaration, deliveries, staged, day, options.only, lake)
         with show.phase("Reconcile", phases):
@@ -171,7 +171,7 @@ def run_night(
     )
 
 
-def _stage(
+def stage(
     declaration: Declaration,
     landing: Place,
     target: Target,

@@ -76,6 +76,17 @@ def masked(raw: str, sensitive: Container[str]) -> str:
     return json.dumps(shown, ensure_ascii=False)
 
 
+def recorded_differences(
+    lake: Place, feed: str, day: date, sites: Sequence[str] | None
+) -> pl.DataFrame:
+    """Return what nights have found to differ from the stream: of each window the newest."""
+    chosen = _chosen(day, sites) & (pl.col("feed") == feed)
+    rows = scan(lake, tables.DIFFERENCES).filter(chosen).collect()
+    newest = rows.group_by(WINDOW).agg(pl.col("run").max())
+    found = rows.join(newest, on=[*WINDOW, "run"], how="semi")
+    return found.sort(*WINDOW, "kind", "cause", "key")
+
+
 def _aside(
     lake: Place, feed: str, day: date | None, sites: Sequence[str] | None, reason: str | None
 ) -> pl.LazyFrame:

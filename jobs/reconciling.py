@@ -128,26 +128,38 @@ def _with_causes(night: Night, windows: Sequence[Window], late: bool) -> pl.Data
 
 
 def _counted(found: pl.DataFrame, compared: int) -> Reconciled:
-    counted = found.group_by("site", "business_date", "kind", "cause").len()
-    windows: dict[Window, Counter[str]] = {}
-    causes: Counter[str] = Counter()
-    for site, day, kind, cause, rows in counted.iter_rows():
-        window = windows.setdefault((site, day), Counter())
-        window[kind] += rows
-        window[cause] += rows
-        causes[cause] += rows
+    windows = counted(found)
+    causes = Counter(dict(found["cause"].value_counts(sort=True).iter_rows()))
     return Reconciled(compared, len(windows), dict(causes.most_common()), windows)
 
 
-def breach(found: Counter[str], feed: Feed) -> str | None:
+def counted(found: pl.DataFrame) -> dict[Window, Counter[str]]:
+    """Return how many records of each window differ, by kind and by cause."""
+    windows: dict[Window, Counter[str]] = {}
+    sums = found.group_by("site", "business_date", "kind", "cause").len()
+    for site, day, kind, cause, rows in sums.sort("business_date", "site").iter_rows():
+        windows.setdefault((site, day), Counter()).update({kind: rows, cause: rows})
+    return windows
+
+
+def breaches(found: pl.DataFrame, feed: Feed) -> list[dict[str, str]]:
+    """Return windows that differ by more than their feed allows, and how."""
+    return [
+        {"site": site, "business_date": day.isoformat(), "reason": reason}
+        for (site, day), figures in counted(found).items()
+        if (reason := breach(figures, feed))
+    ]
+
+
+def breach(figures: Counter[str], feed: Feed) -> str | None:
     """Return how a window differs by more than its feed allows, if it does."""
     allowed = feed.reconcile
     reasons = [
-        f"{found[kind]:,} records {kind}, {most:,} allowed"
+        f"{figures[kind]:,} records {kind}, {most:,} allowed"
         for kind, most in ((MISSING, allowed.max_missing), (EXTRA, allowed.max_extra))
-        if found[kind] > most
+        if figures[kind] > most
     ]
-    reasons += [f"{found[cause]:,} {cause}" for cause in (LOST, UNEXPLAINED) if found[cause]]
+    reasons += [f"{figures[cause]:,} {cause}" for cause in (LOST, UNEXPLAINED) if figures[cause]]
     return f"batch and stream differ: {'; '.join(reasons)}" if reasons else None
 
 

@@ -68,6 +68,33 @@ def _compared(console: Console, summary: Summary) -> None:
     console.print(said, markup=False, highlight=False)
 
 
+def differences(
+    console: Console, rows: pl.DataFrame, limit: int, compared: int | None = None
+) -> None:
+    """Print records that differ, with what is known of each, then how many and why."""
+    if compared == 0:
+        console.print(
+            "no window to compare: no stream has landed, or nights have settled all that were "
+            "delivered; without --landing this shows what they found"
+        )
+        return
+    if rows.is_empty():
+        windows = "" if compared is None else f" in {compared:,} windows"
+        console.print(f"nothing differs{windows}")
+        return
+    for row in rows.head(limit).iter_rows(named=True):
+        columns = f" in {row['columns']}" if row["columns"] else ""
+        said = (
+            f"{row['business_date']} {row['site']}  {row['kind']}{columns}: {row['cause']}  "
+            f"{row['key']}\n  {row['evidence']}"
+        )
+        sides = [f"\n  {side}: {row[side]}" for side in ("stream", "batch") if row[side]]
+        console.print(said + "".join(sides), markup=False, highlight=False)
+    window = pl.struct("site", "business_date").n_unique().alias("windows")
+    counted = rows.group_by("kind", "cause").agg(window, pl.len().alias("records"))
+    _print(console, counted.sort("records", "kind", "cause", descending=True))
+
+
 def stream(console: Console, summary: Streamed) -> None:
     """Print what a run of a stream landed."""
     rows = sum(summary.rows.values())

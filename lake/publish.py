@@ -75,8 +75,8 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
         parts = staged.files.get(f"totals_{name}", [])
         files = _allowed(lake, table, parts, settled)
         replace_rows(lake, table, _frame(settled), files, always=bool(settled))
-    if (folder / DIFFERENCES).exists():
-        upsert(lake, tables.DIFFERENCES, _differences(folder, run, to.feed), ["run", KEY[1]])
+    differences = differences_of(folder, run, to.feed)
+    upsert(lake, tables.DIFFERENCES, differences, ["run", "business_date"])
     upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *KEY])
     files = _allowed(lake, to.records, staged.files.get("records", []), settled)
     version = replace_rows(lake, to.records, _frame(settled), files, always=bool(settled))
@@ -196,11 +196,15 @@ def _publish_quarantine(
     replace_rows(lake, table, out, staged.files.get("quarantine", []))
 
 
-def _differences(folder: Place, run: str, feed: str) -> pl.DataFrame:
-    place = folder / DIFFERENCES
+def differences_of(folder: Place, run: str, feed: str) -> pl.DataFrame:
+    """Return the differences that a run has found, as the ledger has them."""
+    place, empty = folder / DIFFERENCES, tables.empty_frame(tables.DIFFERENCES.schema)
+    if not place.exists():
+        return empty
     with place.filesystem.open_input_file(place.path) as file:
         rows = pl.read_parquet(file)
-    return rows.with_columns(run=pl.lit(run), feed=pl.lit(feed), repaired_by=pl.lit(None))
+    rows = rows.with_columns(run=pl.lit(run), feed=pl.lit(feed), repaired_by=pl.lit(None))
+    return rows.select(empty.columns).cast(empty.schema)
 
 
 def checksum_text(first: int, second: int) -> str:

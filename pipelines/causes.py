@@ -96,7 +96,7 @@ def explained(found: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
             "the same key stands at another position of the same side",
         ),
     ]
-    rows = pl.concat(parts)
+    rows = pl.concat(parts).sort("site", "business_date", "kind", "cause", "key")
     if not any(name in feed.columns and feed.columns[name].sensitive for name in feed.key):
         return rows
     hashed = pl.col("key").hash(seed=0)  # tells masked keys apart within one lake

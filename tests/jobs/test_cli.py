@@ -10,11 +10,12 @@ import time
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import polars as pl
 import pytest
 import yaml
+from commands import Result, isopach, refused
 from small_night import DAY, FEED, SmallNight, assert_same, content, declare, row, rows
 from typer.testing import CliRunner
 
@@ -23,39 +24,8 @@ from isopach.feeds.sales import write_night
 from isopach.jobs.cli import app
 from isopach.lake.places import Place
 
-COMMANDS = ["check", "nightly", "counts", "quarantine", "verify", "demo"]
+COMMANDS = ["check", "nightly", "counts", "quarantine", "reconcile", "verify", "demo"]
 HEAVY = ["apache_beam", "polars", "great_expectations", "pyarrow", "deltalake", "numpy"]
-
-
-class Result(NamedTuple):
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        """The one JSON document on stdout."""
-        assert self.out.count("\n") == 1
-        return json.loads(self.out)
-
-
-def isopach(*arguments: str | Path, width: int = 300) -> Result:
-    """Run a command in this process; whatever it does not expect is raised."""
-    environment = {"COLUMNS": str(width), "ISOPACH_LAKE": "", "NO_COLOR": "1"}
-    found = CliRunner().invoke(app, [str(a) for a in arguments], env=environment)
-    if found.exception is not None and not isinstance(found.exception, SystemExit):
-        raise found.exception
-    return Result(found.exit_code, found.stdout, found.stderr)
-
-
-def refused(result: Result, code: int) -> str:
-    """Return the one message of a command that did not do what was asked."""
-    assert result.code == code
-    assert result.out == ""
-    assert "Traceback" not in result.err
-    return result.err.strip()
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +134,7 @@ def test_nightly(tmp_path: Path) -> None:
     assert (document["outcome"], document["sites"], document["settled"]) == ("held", 2, 1)
     reason = "declared 4 rows, read 3 (-1)"
     assert document["held"] == [{"site": "pago", "reason": reason}]
-    assert document["phases"].keys() == {"plan", "stage", "audit", "publish"}
+    assert document["phases"].keys() == {"plan", "stage", "audit", "reconcile", "publish"}
     assert result.err == ""
     result = isopach("nightly", feed(night), *place, *sites, width=80)
     assert result.code == 3

@@ -1,0 +1,78 @@
+"""The command `isopach reconcile`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from isopach.jobs.arguments import (
+    FeedName,
+    Json,
+    Lake,
+    Sites,
+    check_runner,
+    day_of,
+    declaration_of,
+    err,
+    out,
+    place_of,
+)
+from isopach.jobs.failures import DONE, HELD, explained
+
+EXAMPLES = (
+    "isopach reconcile sales --lake lake --date 2026-03-08\n\n"
+    "isopach reconcile sales --lake lake --date 2026-03-08 --landing landing\n\n"
+    "isopach reconcile sales --lake lake --date 2026-03-08 --cause value_changed --json"
+)
+
+
+def reconcile(
+    feed: FeedName,
+    lake: Lake,
+    day: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="One business date.")],
+    landing: Annotated[
+        str | None,
+        typer.Option(help="Compare the deliveries that are there now; else what nights found."),
+    ] = None,
+    site: Sites = None,
+    cause: Annotated[str | None, typer.Option(help="Only this cause.")] = None,
+    runner: Annotated[str, typer.Option(help="Beam runner, with --landing.")] = "FnApiRunner",
+    limit: Annotated[int, typer.Option(min=0, help="Records to show.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Show in which records batch and stream differ, and why; nothing is published.
+
+    The exit code is 3 where a window differs by more than its feed allows.
+    """
+    declaration, date = declaration_of(feed), day_of(day)
+    assert date is not None
+    check_runner(runner)
+    from isopach.jobs import show
+    from isopach.jobs.comparing import compare_day
+    from isopach.jobs.nightly import Options
+    from isopach.jobs.progress import Progress
+    from isopach.jobs.queries import recorded_differences
+    from isopach.jobs.reconciling import breaches
+
+    with explained(err):
+        home = place_of(lake)
+        if landing is None:
+            compared = None
+            rows = recorded_differences(home, declaration.feed.feed, date, site)
+        else:
+            options = Options(only=frozenset(site) if site else None, runner=runner)
+            compared, rows = compare_day(
+                declaration, place_of(landing), home, date, options, Progress(err)
+            )
+    beyond = breaches(rows, declaration.feed)
+    if cause is not None:
+        rows = rows.filter(cause=cause)
+    if as_json:
+        document = {"compared": compared, "differences": rows.to_dicts(), "breaches": beyond}
+        print(json.dumps(document, default=str))
+    else:
+        show.differences(out, rows, limit, compared)
+    sys.exit(HELD if beyond else DONE)
