@@ -149,7 +149,7 @@ DIFFERENCES = _table(
         "feed": pa.large_string(),
         "site": pa.large_string(),
         "business_date": pa.date32(),
-        "key": pa.large_string(),  # masked, with its hash, where a column of it is sensitive
+        "key": pa.large_string(),  # masked where a column of it is sensitive
         "kind": pa.large_string(),  # missing in the stream, extra in it, changed, repeated
         "cause": pa.large_string(),
         "evidence": pa.large_string(),  # what was looked up to say so
