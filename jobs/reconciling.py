@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 
 import polars as pl
@@ -18,6 +19,7 @@ from isopach.lake.places import Place
 from isopach.lake.publish import DIFFERENCES, FeedTables, Verdict, windows_of
 from isopach.lake.staged import Staged
 from isopach.pipelines.causes import LOST, UNEXPLAINED, explained, look
+from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import stream_counts
 from isopach.pipelines.reconcile import Compared, build, found_files, parts_of
 from isopach.pipelines.staging import Target
@@ -56,9 +58,10 @@ class Night:
 def reconcile(night: Night) -> Reconciled:
     """Compare what a night has staged with what a stream has of the same windows.
 
-    Counts and checksums decide first, and rows are read only of windows where these differ. What
-    differs is written to the night's staging folder. Windows that a night has settled before are
-    left out: their stream's rows are gone. Nothing is compared where no stream ever landed.
+    Counts and checksums decide first, and rows are read only of windows where these differ, or
+    where records have not as many rows as the stream counted. What differs is written to the
+    night's staging folder. Windows that a night has settled before are left out: their stream's
+    rows are gone. Nothing is compared where no stream ever landed.
     """
     lake, feed = night.target.lake, night.declaration.feed
     records = newest(lake, night.tables.records)
@@ -67,10 +70,12 @@ def reconcile(night: Night) -> Reconciled:
     windows = _unsettled(lake, feed, night.windows)
     ours = stream_counts(lake, feed.feed, (day for _, day in windows))
     late = bool(list(behind(lake, night.tables, records)))
+    findings = [] if late else [f for day in _days(windows) for f in _lost(night, day)]
+    wrong = {(finding.site, finding.business_date) for finding in findings}
     differing = [
         window
         for window in windows
-        if late or feed.reconcile.ignore or _figures(window, ours, night) is None
+        if late or feed.reconcile.ignore or window in wrong or not _same(window, ours, night)
     ]
     if not differing:
         return Reconciled(len(windows))
@@ -87,7 +92,7 @@ def reconcile(night: Night) -> Reconciled:
         plan=plan_salts(rows, 2 * feed.salting.target_rows),
     )
     pipeline.run().wait_until_finish()
-    found = _with_causes(night, differing, late)
+    found = _with_causes(night, differing, findings)
     return _counted(found, len(windows))
 
 
@@ -99,32 +104,37 @@ def _unsettled(lake: Place, feed: Feed, windows: Sequence[Window]) -> list[Windo
     return [window for window in windows if window not in settled]
 
 
-def _figures(window: Window, ours: Mapping[Any, Tally], night: Night) -> tuple[int, ...] | None:
-    """Return a window's count and checksums, if they are the same on both sides."""
+def _days(windows: Sequence[Window]) -> list[date]:
+    return sorted({day for _, day in windows})
+
+
+def _same(window: Window, ours: Mapping[Any, Tally], night: Night) -> bool:
+    """Tell whether both sides have as many rows of a window, and the same checksums."""
     tally = ours.get(window, Tally())
-    stream = tally.accepted, tally.checksum_a, tally.checksum_b
     counts = night.staged.counts.get(window, {})
     batch = tuple(counts.get(name, 0) for name in ("accepted", "checksum_a", "checksum_b"))
-    return stream if stream == batch else None
+    return (tally.accepted, tally.checksum_a, tally.checksum_b) == batch
 
 
-def _with_causes(night: Night, windows: Sequence[Window], late: bool) -> pl.DataFrame:
+def _with_causes(
+    night: Night, windows: Sequence[Window], findings: Sequence[Finding]
+) -> pl.DataFrame:
     """Say why records differ, and write them to the staging folder."""
     feed, folder = night.declaration.feed, night.target.folder
     parts = [pl.read_parquet(place.read_bytes()) for place in found_files(folder)]
     found = pl.concat([pl.DataFrame(schema=DIFFERENCE), *parts])
-    days = {day for _, day in windows}
     aside = night.staged.files.get("quarantine", [])
-    seen = look(night.target.lake, feed, aside, days)
-    if not late and (found["kind"] == MISSING).any():
-        _, findings = verify_stream(night.target.lake, feed, night.tables, None)
-        lost = [finding.message for finding in findings if finding.check == "positions"]
-        seen = replace(seen, lost="; ".join(lost))
+    seen = look(night.target.lake, feed, aside, _days(windows), findings)
     rows = explained(found, seen, feed)
     place = folder / DIFFERENCES
     with place.filesystem.open_output_stream(place.path) as sink:
         rows.drop("stream_run", "batch_run").write_parquet(sink)
     return rows
+
+
+def _lost(night: Night, day: date) -> list[Finding]:
+    """Return windows of a date whose rows are not those that the stream counted."""
+    return verify_stream(night.target.lake, night.declaration.feed, night.tables, day)[1]
 
 
 def _counted(found: pl.DataFrame, compared: int) -> Reconciled:

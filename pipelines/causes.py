@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
@@ -15,6 +16,8 @@ from isopach.lake.commits import scan
 from isopach.lake.files import DataFile
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file
+from isopach.pipelines.findings import Finding
+from isopach.pipelines.provisional import WINDOW
 from isopach.transforms.compare import CHANGED, EXTRA, MISSING, REPEATED
 from isopach.transforms.quarantine import LATE, REJECTED
 
@@ -43,17 +46,24 @@ DECIDING = ("columns", "derive", "lookups", "hook")
 class Seen:
     """What is known beside the records: rows set aside on each side, and the runs.
 
-    `lost` says how positions were read and landed nowhere; empty if none was.
+    `lost` has the windows whose rows are not those that were counted when they landed, and what is
+    wrong (`said`).
     """
 
     stream: pl.DataFrame
     batch: pl.DataFrame
     versions: Mapping[str, str]
     declarations: Mapping[str, str]
-    lost: str = ""
+    lost: pl.DataFrame
 
 
-def look(lake: Place, feed: Feed, staged: Iterable[DataFile], days: Iterable[object]) -> Seen:
+def look(
+    lake: Place,
+    feed: Feed,
+    staged: Iterable[DataFile],
+    days: Iterable[date],
+    findings: Iterable[Finding],
+) -> Seen:
     """Return what the lake knows that may explain differences on some business dates.
 
     Of rows set aside whose date or site could not be read all are looked at: some thousandths of a
@@ -81,6 +91,11 @@ def look(lake: Place, feed: Feed, staged: Iterable[DataFile], days: Iterable[obj
         pl.concat([*fresh, batch]),
         dict(known.select("run", "code_version").iter_rows()),
         declarations,
+        pl.DataFrame(
+            [(one.site, one.business_date, one.message) for one in findings],
+            schema={"site": pl.String, "business_date": pl.Date, "said": pl.String},
+            orient="row",
+        ).unique(WINDOW, keep="first"),
     )
 
 
@@ -111,10 +126,14 @@ def _missing(rows: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
     """Explain records that the night has and the stream has not."""
     known, rest = _set_aside(rows, seen.stream, "rejected_in_stream", "the stream")
     mentioned, rest = _mentioned(rest, seen.stream, "rejected_in_stream", "the stream", feed)
-    if seen.lost:
-        return pl.concat([known, mentioned, _said(rest, LOST, seen.lost)])
     text = f"no event with this key was read: records do not have it, nor {_others(seen.stream)}"
-    return pl.concat([known, mentioned, _said(rest, NEVER_SENT, text)])
+    lost = pl.col("said").is_not_null()
+    others = rest.join(seen.lost, on=WINDOW, how="left").select(
+        *rest.columns,
+        cause=pl.when(lost).then(pl.lit(LOST)).otherwise(pl.lit(NEVER_SENT)),
+        evidence=pl.coalesce("said", pl.lit(text)),
+    )
+    return pl.concat([known, mentioned, others])
 
 
 def _extra(rows: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:

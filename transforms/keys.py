@@ -14,6 +14,8 @@ from isopach.transforms.batches import frame
 
 WINDOW = ("site", "business_date")
 MOST_RUNS = 8
+VIEW_BYTES = 16
+"""What Polars keeps of each text beside its bytes."""
 
 
 class _Run(NamedTuple):
@@ -92,8 +94,10 @@ class KeyIndex:
 
     @property
     def bytes(self) -> int:
-        """What the index takes in memory."""
-        return sum(int(run.hashes.nbytes + run.keys.estimated_size()) for run in self.runs)
+        """What the index takes in memory; merging runs takes as much again for a moment."""
+        texts = sum(kind == pl.String for run in self.runs[:1] for kind in run.keys.dtypes)
+        stored = sum(int(run.hashes.nbytes + run.keys.estimated_size()) for run in self.runs)
+        return stored + VIEW_BYTES * texts * self.rows
 
     def _merge(self) -> None:
         """Merge all runs, but for the largest while it is at least twice the others together."""

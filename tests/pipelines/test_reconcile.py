@@ -31,6 +31,7 @@ from isopach.jobs.stream import run_stream
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
+from isopach.lake.replace import replace_rows
 from isopach.pipelines.spool import Spool
 from isopach.pipelines.verify import verify
 
@@ -196,6 +197,19 @@ def test_another_declaration_is_a_cause_of_its_own(stream: SmallStream) -> None:
     changed.deliver("nyc", delivered("a", more="x"))
     changed.run(only=NYC)
     assert found(changed) == {"a": ("changed", "schema")}
+
+
+def test_a_record_that_was_landed_and_is_gone_is_lost(stream: SmallStream) -> None:
+    stream_of(stream, [event("stays"), event("goes")])
+    records = feed_tables(stream.declaration).records
+    gone = pl.DataFrame({"business_date": [DAY], "id": ["goes"]})
+    replace_rows(stream.lake, records, gone, [])
+    stream.deliver("nyc", delivered("stays", "goes"))
+    stream.deliver("pago", [json.loads(line("pago", "never", AT))])
+    stream.run(only=frozenset({"nyc", "pago"}))
+    assert found(stream) == {"goes": ("missing", "lost"), "never": ("missing", "never_sent")}
+    (one,) = stream.table("differences").filter(key="goes").to_dicts()
+    assert one["evidence"] == "1 accepted stored, 2 counted"
 
 
 def test_a_sensitive_key_is_masked(stream: SmallStream) -> None:
