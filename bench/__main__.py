@@ -1,4 +1,7 @@
-"""`python -m bench nightly` races on one night, `stream` on a topic, `all` on every kind."""
+"""`python -m bench nightly` races on one night, `stream` on a topic, `all` on both kinds.
+
+`reconcile` compares a night with its stream.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench import reconcile as reconciling
 from bench.night import FEWEST, Shape
 from bench.page import RESULTS, write_section
 from bench.peer import ALL, Peer, named
@@ -96,6 +100,23 @@ def stream(
         show_streams(found)
         write_streams(found, peers, to)
     raise typer.Exit(0 if found.equal else 1)
+
+
+@app.command()
+def reconcile(
+    rows: Annotated[int, typer.Option(min=20_000, help="Of each side.")] = 1_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """Compare a stream with the same night, and with one that differs in one window of 200.
+
+    Beside it DuckDB joins the same tables; both must find as many records to differ.
+    """
+    found = reconciling.race(rows, say=say)
+    if as_json:
+        print(json.dumps({"reconcile": [one.document() for one in found]}))
+    else:
+        Console(soft_wrap=True).print(reconciling.terminal(found))
+    raise typer.Exit(0 if all(one.equal for one in found) else 1)
 
 
 @app.command(name="all")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import NamedTuple
 
 import polars as pl
 
@@ -21,6 +22,14 @@ from isopach.pipelines.staging import Target
 from isopach.transforms.threads import wait_until_idle
 
 
+class Comparison(NamedTuple):
+    """How many windows were compared, what differs (as in `ledger/differences`), and seconds."""
+
+    compared: int
+    differences: pl.DataFrame
+    seconds: dict[str, float]
+
+
 def compare_day(
     declaration: Declaration,
     landing: Place,
@@ -28,10 +37,8 @@ def compare_day(
     day: date,
     options: Options,
     show: Progress,
-) -> tuple[int, pl.DataFrame]:
+) -> Comparison:
     """Stage a date's deliveries, compare them with the stream as it stands, and delete them.
-
-    Returns how many windows there were to compare, and what differs, as in `ledger/differences`.
 
     Windows that would be held, or that a night has settled, are left out. Only the ledger of runs
     is written to. Raises LandingError.
@@ -59,4 +66,4 @@ def compare_day(
         raise
     delete_staged(lake, to, run.run)
     record_run(lake, run.ended_as("compared", {}))
-    return found.compared, rows
+    return Comparison(found.compared, rows, phases)

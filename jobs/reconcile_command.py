@@ -57,21 +57,23 @@ def reconcile(
     from isopach.jobs.queries import recorded_differences
     from isopach.jobs.reconciling import breaches
 
+    compared: int | None = None
+    seconds: dict[str, float] = {}
     with explained(err):
         home = place_of(lake)
         if landing is None:
-            compared = None
             rows = recorded_differences(home, declaration.feed.feed, date, site)
         else:
             options = Options(only=frozenset(site) if site else None, runner=runner)
-            compared, rows = compare_day(
+            compared, rows, seconds = compare_day(
                 declaration, place_of(landing), home, date, options, Progress(err)
             )
     beyond = breaches(rows, declaration.feed)
     if cause is not None:
         rows = rows.filter(cause=cause)
     if as_json:
-        document = {"compared": compared, "differences": rows.to_dicts(), "breaches": beyond}
+        found = {"differences": rows.to_dicts(), "breaches": beyond}
+        document = {"compared": compared, **found, "seconds": seconds}
         print(json.dumps(document, default=str))
     else:
         show.differences(out, rows, limit, compared)
