@@ -81,7 +81,7 @@ def change_one_store(landing: Path) -> None:
     table = pq.read_table(file)
     cut = max(table.num_rows // 100, 1)
     quantity = table.column("quantity").to_pylist()
-    changed = [q if n % 50 else (q or 0) + 1 for n, q in enumerate(quantity)]
+    changed = [q if n % 10 else (q or 0) + 1 for n, q in enumerate(quantity)]
     place = table.schema.get_field_index("quantity")
     field = table.schema.field("quantity")
     table = table.set_column(place, field, pa.array(changed, field.type)).slice(cut)
