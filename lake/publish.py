@@ -76,7 +76,8 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
         files = _allowed(lake, table, parts, settled)
         replace_rows(lake, table, _frame(settled), files, always=bool(settled))
     differences = differences_of(folder, run, to.feed)
-    upsert(lake, tables.DIFFERENCES, differences, ["run", "business_date"])
+    if not differences.is_empty():
+        upsert(lake, tables.DIFFERENCES, differences, ["run", "business_date"])
     upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *KEY])
     files = _allowed(lake, to.records, staged.files.get("records", []), settled)
     version = replace_rows(lake, to.records, _frame(settled), files, always=bool(settled))
