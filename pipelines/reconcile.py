@@ -19,6 +19,7 @@ from isopach.lake.files import DataFile
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file
 from isopach.pipelines.provisional import WINDOW, windows_frame
+from isopach.pipelines.staging import describe
 from isopach.transforms.batches import TEXT, concat, pack, unpack
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.compare import compare
@@ -80,7 +81,7 @@ def build(
         | "Compare" >> flat_map(compared, to=to).with_output_types(dict[str, Any])
         | "Key files" >> beam.Map(_keyless)
         | "Gather files" >> beam.GroupByKey()
-        | "Describe files" >> beam.Map(_describe, place=to.folder / f"{FOUND}.json")
+        | "Describe files" >> beam.Map(describe, place=to.folder / f"{FOUND}.json")
     )
 
 
@@ -129,10 +130,6 @@ def compared(
     with place.filesystem.open_output_stream(place.path) as sink:
         found.write_parquet(sink)
     yield {"name": name, "rows": found.height}
-
-
-def _describe(gathered: tuple[None, Iterable[dict[str, Any]]], place: Place) -> None:
-    place.write_bytes(json.dumps(list(gathered[1])).encode())
 
 
 def _keyless(element: dict[str, Any]) -> tuple[None, dict[str, Any]]:
