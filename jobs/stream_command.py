@@ -51,7 +51,7 @@ def stream(
     ] = False,
     rows: Annotated[
         int, typer.Option(min=1, help="What one micro-batch reads at most, about.")
-    ] = 500_000,
+    ] = 250_000,
     idle_after: Annotated[
         str, typer.Option(help="After how long without rows a source's watermark is the clock's.")
     ] = "60s",
