@@ -9,8 +9,8 @@ import polars as pl
 
 from isopach.feeds.load import Declaration
 from isopach.jobs.audits import audit
-from isopach.jobs.endings import delete_staged, give_up
-from isopach.jobs.nightly import Options, feed_tables, stage, usual_rows
+from isopach.jobs.endings import abandon, delete_staged
+from isopach.jobs.nightly import Options, feed_tables, parameters_of, stage, usual_rows
 from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, reconcile
 from isopach.lake.ledger import new_run, record_run
@@ -19,7 +19,6 @@ from isopach.lake.publish import differences_of
 from isopach.pipelines.deliveries import find_deliveries
 from isopach.pipelines.pieces import plan_pieces
 from isopach.pipelines.staging import Target
-from isopach.transforms.threads import wait_until_idle
 
 
 class Comparison(NamedTuple):
@@ -45,7 +44,8 @@ def compare_day(
     """
     feed, to = declaration.feed, feed_tables(declaration)
     deliveries = find_deliveries(landing, feed.feed, day, options.only)
-    run = new_run(feed.feed, "reconcile", "batch", options.runner, {"date": day})
+    parameters = parameters_of(feed, landing, day, options)
+    run = new_run(feed.feed, "reconcile", "batch", options.runner, parameters)
     target = Target(lake, feed, run.run)
     phases: dict[str, float] = {}
     try:
@@ -60,9 +60,7 @@ def compare_day(
             found = reconcile(sides)
         rows = differences_of(target.folder, run.run, feed.feed)
     except BaseException as error:
-        wait_until_idle()
-        delete_staged(lake, to, run.run)
-        give_up(lake, run, error)
+        abandon(lake, to, run, target, error)
         raise
     delete_staged(lake, to, run.run)
     record_run(lake, run.ended_as("compared", {}))

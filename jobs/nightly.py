@@ -6,9 +6,11 @@ import json
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from time import perf_counter
+from typing import Any
 
 import polars as pl
 
+from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
 from isopach.jobs.audits import audit
@@ -88,6 +90,16 @@ def feed_tables(declaration: Declaration) -> FeedTables:
     )
 
 
+def parameters_of(feed: Feed, landing: Place, day: date, options: Options) -> dict[str, Any]:
+    """Return what a run over deliveries is recorded with."""
+    return {
+        "feed": json.loads(feed.model_dump_json()),
+        "landing": landing.uri,
+        "date": day,
+        "sites": sorted(options.only or ()),
+    }
+
+
 def run_night(
     declaration: Declaration,
     landing: Place,
@@ -106,12 +118,7 @@ def run_night(
     to = feed_tables(declaration)
     deliveries = find_deliveries(landing, feed.feed, day, options.only)
     finish_killed(lake, to)
-    parameters = {
-        "feed": json.loads(feed.model_dump_json()),
-        "landing": landing.uri,
-        "date": day,
-        "sites": sorted(options.only or ()),
-    }
+    parameters = parameters_of(feed, landing, day, options)
     run = new_run(feed.feed, "nightly", "batch", options.runner, parameters)
     target = Target(lake, feed, run.run)
     for table in to.all:
@@ -166,7 +173,7 @@ def run_night(
         phases=phases,
         version=published,
         compared=compared.compared,
-        differing=compared.differing,
+        differing=len(compared.found),
         causes=compared.causes,
     )
 

@@ -23,7 +23,7 @@ from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import stream_counts
 from isopach.pipelines.reconcile import Compared, build, found_files, parts_of
 from isopach.pipelines.staging import Target
-from isopach.pipelines.verify_stream import behind, verify_stream
+from isopach.pipelines.verify_stream import BEHIND, verify_stream
 from isopach.transforms.compare import DIFFERENCE, EXTRA, MISSING
 from isopach.transforms.counts import Tally, Window
 from isopach.transforms.salt import plan_salts
@@ -31,13 +31,12 @@ from isopach.transforms.salt import plan_salts
 
 @dataclass(frozen=True)
 class Reconciled:
-    """What came of a comparison: windows compared, those that differ, and records by cause.
+    """What came of a comparison: windows compared, and records that differ by cause.
 
     `found` has how many records of a window differ, by kind and by cause.
     """
 
     compared: int = 0
-    differing: int = 0
     causes: dict[str, int] = field(default_factory=dict)
     found: Mapping[Window, Counter[str]] = field(default_factory=dict)
 
@@ -69,8 +68,12 @@ def reconcile(night: Night) -> Reconciled:
         return Reconciled()
     windows = _unsettled(lake, feed, night.windows)
     ours = stream_counts(lake, feed.feed, (day for _, day in windows))
-    late = bool(list(behind(lake, night.tables, records)))
-    findings = [] if late else [f for day in _days(windows) for f in _lost(night, day)]
+    findings = [
+        finding
+        for day in _days(windows)
+        for finding in verify_stream(lake, feed, night.tables, day)[1]
+    ]
+    late = any(finding.check == BEHIND for finding in findings)
     wrong = {(finding.site, finding.business_date) for finding in findings}
     differing = [
         window
@@ -132,15 +135,9 @@ def _with_causes(
     return rows
 
 
-def _lost(night: Night, day: date) -> list[Finding]:
-    """Return windows of a date whose rows are not those that the stream counted."""
-    return verify_stream(night.target.lake, night.declaration.feed, night.tables, day)[1]
-
-
 def _counted(found: pl.DataFrame, compared: int) -> Reconciled:
-    windows = counted(found)
-    causes = Counter(dict(found["cause"].value_counts(sort=True).iter_rows()))
-    return Reconciled(compared, len(windows), dict(causes.most_common()), windows)
+    causes = dict(found["cause"].value_counts(sort=True).iter_rows())
+    return Reconciled(compared, causes, counted(found))
 
 
 def counted(found: pl.DataFrame) -> dict[Window, Counter[str]]:
@@ -177,9 +174,8 @@ def judged(verdicts: Sequence[Verdict], reconciled: Reconciled, feed: Feed) -> l
     """Return verdicts that hold windows which differ by more than their feed allows."""
     if feed.reconcile.breach != "hold":
         return list(verdicts)
+    held = {window: breach(figures, feed) for window, figures in reconciled.found.items()}
     return [
-        replace(verdict, held=breach(reconciled.found[window], feed))
-        if not verdict.held and (window := (verdict.site, verdict.day)) in reconciled.found
-        else verdict
+        replace(verdict, held=verdict.held or held.get((verdict.site, verdict.day)))
         for verdict in verdicts
     ]

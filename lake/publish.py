@@ -68,7 +68,7 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
     """
     staged, verdicts = read_staged(folder), read_verdicts(folder)
     settled = [(v.site, v.day) for v in verdicts if not v.held]
-    close_to_streams(lake, to, run, settled)
+    _mark_settling(lake, to.feed, run, settled)
     before = windows_of(lake, to.feed, {v.day for v in verdicts})
     _publish_quarantine(lake, to.quarantine, run, staged, verdicts, before)
     for name, table in to.totals.items():
@@ -93,10 +93,17 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
 
 
 def close_to_streams(lake: Place, to: FeedTables, run: str, windows: Sequence[Window]) -> None:
+    """Let no more rows of a stream into windows: what it has there now is all that it will have."""
+    if windows:
+        _mark_settling(lake, to.feed, run, windows)
+        replace_rows(lake, to.records, _frame([]), [], always=True)
+
+
+def _mark_settling(lake: Place, feed: str, run: str, windows: Sequence[Window]) -> None:
     """Mark windows that are to be replaced: from here on a stream's rows are late there.
 
-    A stream that has decided before this loses against the commit of records that follows, and
-    decides anew: when this returns, what it has in the windows is all that it will have.
+    A stream that has decided before this loses against the next commit of records, and decides
+    anew.
     """
     now = datetime.now(UTC)
 
@@ -104,7 +111,7 @@ def close_to_streams(lake: Place, to: FeedTables, run: str, windows: Sequence[Wi
         stored = {(row["site"], row["business_date"]): row for row in old.iter_rows(named=True)}
         if all(_closing(stored.get(window), run) for window in windows):
             return None
-        fresh = {"feed": to.feed, "rows": 0, "checksum": checksum_text(0, 0)}
+        fresh = {"feed": feed, "rows": 0, "checksum": checksum_text(0, 0)}
         rows = [
             fresh
             | {"site": site, "business_date": day}
@@ -115,9 +122,8 @@ def close_to_streams(lake: Place, to: FeedTables, run: str, windows: Sequence[Wi
         return pl.DataFrame(rows, schema=old.schema)
 
     if windows:
-        keys = _frame(windows).with_columns(feed=pl.lit(to.feed))
+        keys = _frame(windows).with_columns(feed=pl.lit(feed))
         revise(lake, tables.WINDOWS, keys, change)
-        replace_rows(lake, to.records, _frame([]), [], always=True)
 
 
 def _closing(row: Mapping[str, object] | None, run: str) -> bool:
@@ -130,9 +136,11 @@ def reopen(lake: Place, feed: str, run: str) -> None:
     keys = scan(lake, tables.WINDOWS).filter(mine).select("feed", *KEY).collect()
 
     def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
-        settled = pl.col("settled_by").is_not_null()
-        state = pl.when(settled).then(pl.lit(SETTLED)).otherwise(pl.lit(PROVISIONAL))
-        known = settled | pl.col("progress").is_not_null() | pl.col("reason").is_not_null()
+        settled, held = pl.col("settled_by").is_not_null(), pl.col("reason").is_not_null()
+        state = (pl.when(settled).then(pl.lit(SETTLED)).when(held).then(pl.lit(HELD))).otherwise(
+            pl.lit(PROVISIONAL)
+        )
+        known = settled | held | pl.col("progress").is_not_null()
         mark = (pl.col("state") == SETTLING) & (pl.col("run") == run)
         return old.filter(~mark | known).with_columns(
             state=pl.when(mark).then(state).otherwise("state")
@@ -202,9 +210,9 @@ def differences_of(folder: Place, run: str, feed: str) -> pl.DataFrame:
     place, empty = folder / DIFFERENCES, tables.empty_frame(tables.DIFFERENCES.schema)
     if not place.exists():
         return empty
-    with place.filesystem.open_input_file(place.path) as file:
-        rows = pl.read_parquet(file)
-    rows = rows.with_columns(run=pl.lit(run), feed=pl.lit(feed), repaired_by=pl.lit(None))
+    rows = pl.read_parquet(place.read_bytes()).with_columns(
+        run=pl.lit(run), feed=pl.lit(feed), repaired_by=pl.lit(None)
+    )
     return rows.select(empty.columns).cast(empty.schema)
 
 

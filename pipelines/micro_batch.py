@@ -98,7 +98,7 @@ def build(
     """
     prepared = (
         pipeline
-        | "Ranges" >> beam.Create(ranges, reshuffle=False)
+        | "Ranges" >> beam.Create(ranges, reshuffle=not behind)
         | "Read" >> beam.FlatMap(read_range, log=log).with_output_types(Read)
         | "Prepare" >> flat_map(prepared_intervals, to=to).with_output_types(tuple[int, Interval])
     )

@@ -17,9 +17,9 @@ from isopach.lake.places import Place
 from isopach.pipelines.pieces import Piece
 from isopach.pipelines.reading import ReadPieces
 from isopach.pipelines.staging import (
+    Describe,
     StageGroups,
     Target,
-    describe,
     described_count,
     stage_quarantine,
     stage_total,
@@ -107,9 +107,7 @@ def build(
     _ = (
         (staged.files, aside, counts, totals)
         | "Flatten described" >> beam.Flatten()
-        | "Key described" >> beam.Map(_keyless)
-        | "Gather described" >> beam.GroupByKey()
-        | "Describe" >> beam.Map(describe, place=target.folder / f"wave-{wave.number:04}.json")
+        | "Describe" >> Describe(target.folder / f"wave-{wave.number:04}.json")
     )
 
 
@@ -128,7 +126,3 @@ def _with_shard(batch: pa.RecordBatch, shards: int) -> tuple[int, pa.RecordBatch
 
 def _named(key: tuple[str, str, date], batch: pa.RecordBatch) -> tuple[str, pa.RecordBatch]:
     return key[0], batch
-
-
-def _keyless(element: object) -> tuple[None, object]:
-    return None, element

@@ -19,7 +19,7 @@ from isopach.lake.files import DataFile
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file
 from isopach.pipelines.provisional import WINDOW, windows_frame
-from isopach.pipelines.staging import describe
+from isopach.pipelines.staging import Describe
 from isopach.transforms.batches import TEXT, concat, pack, unpack
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.compare import compare
@@ -79,9 +79,7 @@ def build(
         >> flat_map(read_side, to=to, plan=plan).with_output_types(tuple[int, tuple[str, bytes]])
         | "Group sides" >> beam.GroupByKey()
         | "Compare" >> flat_map(compared, to=to).with_output_types(dict[str, Any])
-        | "Key files" >> beam.Map(_keyless)
-        | "Gather files" >> beam.GroupByKey()
-        | "Describe files" >> beam.Map(describe, place=to.folder / f"{FOUND}.json")
+        | "Describe" >> Describe(to.folder / f"{FOUND}.json")
     )
 
 
@@ -130,10 +128,6 @@ def compared(
     with place.filesystem.open_output_stream(place.path) as sink:
         found.write_parquet(sink)
     yield {"name": name, "rows": found.height}
-
-
-def _keyless(element: dict[str, Any]) -> tuple[None, dict[str, Any]]:
-    return None, element
 
 
 def found_files(folder: Place) -> list[Place]:

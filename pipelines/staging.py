@@ -196,8 +196,26 @@ def stage_total(group: tuple[str, Iterable[pa.RecordBatch]], target: Target) -> 
         yield {"table": f"totals_{name}", "file": file.as_json()}
 
 
-def describe(gathered: tuple[None, Iterable[Described]], place: Place) -> None:
-    """Write what a run staged as one JSON file: its files, and its counts per window."""
+@dataclass
+class Describe(beam.PTransform):  # type: ignore[misc]
+    """Write all that is described, such as files and counts, as one JSON file; none if nothing."""
+
+    place: Place
+
+    def expand(self, described: beam.PCollection[Described]) -> beam.PCollection[None]:
+        return (
+            described
+            | "Key described" >> beam.Map(_keyless)
+            | "Gather described" >> beam.GroupByKey()
+            | "Write described" >> beam.Map(_describe, place=self.place)
+        )
+
+
+def _keyless(described: Described) -> tuple[None, Described]:
+    return None, described
+
+
+def _describe(gathered: tuple[None, Iterable[Described]], place: Place) -> None:
     place.write_bytes(json.dumps(list(gathered[1])).encode())
 
 

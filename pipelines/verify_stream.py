@@ -17,6 +17,8 @@ from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import FIGURES, WINDOW
 
 KINDS = FIGURES[2:]
+BEHIND = "landing"
+"""The check that tables which follow the records have every landing."""
 
 
 def verify_stream(
@@ -34,7 +36,7 @@ def verify_stream(
     good = scan(lake, to.records).filter(streamed, on_day)
     aside = scan(lake, to.quarantine).filter(streamed, on_day)
     counted = _counted(lake, feed, on_day)
-    late = list(behind(lake, to, records))
+    late = list(_behind(lake, to, records))
     findings = late or list(_windows(good, aside, counted))
     if day is None:
         replaced = int(counted.filter(state=SETTLED)["accepted"].sum())
@@ -42,7 +44,7 @@ def verify_stream(
     return int(aside.select(pl.len()).collect().item()), findings
 
 
-def behind(lake: Place, to: FeedTables, records: Snapshot) -> Iterator[Finding]:
+def _behind(lake: Place, to: FeedTables, records: Snapshot) -> Iterator[Finding]:
     """Name tables that do not have every landing yet: a stream is under way, or was killed."""
     last = records.fence(NUMBER) or 0
     ledger = dict.fromkeys((tables.COUNTS, tables.WINDOWS), f"{NUMBER}/{to.feed}")
@@ -55,7 +57,7 @@ def behind(lake: Place, to: FeedTables, records: Snapshot) -> Iterator[Finding]:
                 f"{table.name} has landings up to {number:,}, records up to {last:,}: verify again "
                 "when the stream has ended; if it was killed, start it once more"
             )
-            yield Finding("landing", None, None, text)
+            yield Finding(BEHIND, None, None, text)
 
 
 def _counted(lake: Place, feed: Feed, on_day: pl.Expr) -> pl.DataFrame:

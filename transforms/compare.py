@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import polars as pl
 import pyarrow as pa
 
@@ -16,13 +15,13 @@ from isopach.feeds.columns import MASK
 from isopach.feeds.feed import Feed
 from isopach.transforms.batches import frame
 from isopach.transforms.checksum import row_hashes
+from isopach.transforms.keys import WINDOW
 from isopach.transforms.quarantine import key_text
-from isopach.transforms.unique import repeated_rows
+from isopach.transforms.unique import repeated_rows, without
 
 MISSING, EXTRA, CHANGED, REPEATED = "missing", "extra", "changed", "repeated"
 """As seen from the stream: the night alone has it, the stream alone, both; one side twice."""
 
-WINDOW = ["site", "business_date"]
 ORIGIN = ["_source", "_position", "_run"]
 
 DIFFERENCE = pl.Schema(
@@ -63,7 +62,7 @@ def compare(stream: pa.Table, batch: pa.Table, feed: Feed) -> pl.DataFrame:
         _alone(frame(rows.take(pa.array(again[side]))), REPEATED, side, feed)
         for side, rows in sides.items()
     ]
-    left, right = (_without(rows, again[side]) for side, rows in sides.items())
+    left, right = (without(rows, again[side]) for side, rows in sides.items())
     left, right = _unequal(left, right, names)
     key = list(dict.fromkeys([*WINDOW, *feed.key]))
     ours, theirs = frame(left), frame(right)
@@ -76,14 +75,6 @@ def compare(stream: pa.Table, batch: pa.Table, feed: Feed) -> pl.DataFrame:
         _changed(both, [name for name in names if name not in key], feed),
     ]
     return pl.concat([*found, *twice])
-
-
-def _without(rows: pa.Table, numbers: np.ndarray) -> pa.Table:
-    if not len(numbers):
-        return rows
-    keep = np.ones(rows.num_rows, bool)
-    keep[numbers] = False
-    return rows.filter(pa.array(keep))
 
 
 def _unequal(left: pa.Table, right: pa.Table, names: Sequence[str]) -> tuple[pa.Table, pa.Table]:

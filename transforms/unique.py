@@ -31,9 +31,16 @@ def distinct(batches: Iterable[pa.RecordBatch], key: Sequence[str]) -> Distinct:
     rows = rows.drop_columns("_key")
     if not len(again):
         return Distinct(rows, rows.slice(0, 0))
+    return Distinct(without(rows, again).combine_chunks(), rows.take(pa.array(again)))
+
+
+def without(rows: pa.Table, numbers: NDArray[np.int64]) -> pa.Table:
+    """Return the rows but for those with some numbers."""
+    if not len(numbers):
+        return rows
     keep = np.ones(rows.num_rows, bool)
-    keep[again] = False
-    return Distinct(rows.filter(pa.array(keep)).combine_chunks(), rows.take(pa.array(again)))
+    keep[numbers] = False
+    return rows.filter(pa.array(keep))
 
 
 def repeated_rows(rows: pa.Table, key: Sequence[str]) -> NDArray[np.int64]:

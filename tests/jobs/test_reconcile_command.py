@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from commands import Result, isopach, refused
-from small_night import DAY
-from small_stream import SmallStream, line
+from small_night import DAY, declare
+from small_stream import STREAM, SmallStream, line
 
 from isopach.feeds.spool import SpoolWriter
 from isopach.jobs.micro_batches import Options
@@ -64,6 +64,20 @@ def test_deliveries_are_compared_and_nothing_is_changed(stream: SmallStream) -> 
     assert '  stream: {"note":"•••"}\n  batch: {"note":"•••"}' in shown
     assert "never" not in shown
     assert stream.findings() == []
+
+
+def test_another_declaration_is_told_apart(tmp_path: Path) -> None:
+    stream = SmallStream.at(tmp_path)
+    with SpoolWriter(tmp_path / "spool", "visits", "0") as writer:
+        writer.append([line("nyc", "a", AT)])
+    log = Spool(tmp_path / "spool", "visits")
+    feed = json.loads(stream.declaration.feed.model_dump_json())
+    run_stream(stream.declaration, log, stream.lake, Options(until_idle=True), {"feed": feed})
+    more = {**STREAM, "columns": {**STREAM["columns"], "more": "string"}}
+    changed = SmallStream(tmp_path, declare(tmp_path, more))
+    changed.deliver("nyc", [json.loads(line("nyc", "a", AT, more="x"))])
+    (one,) = reconcile(changed, "--landing", changed.landing.uri, "--json").document["differences"]
+    assert (one["kind"], one["cause"], one["columns"]) == ("changed", "schema", "more")
 
 
 def test_what_a_night_found_is_shown(stream: SmallStream) -> None:

@@ -293,7 +293,7 @@ def crash(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int, bool], Non
     monkeypatch.undo()
 
 
-COMMITS = 7
+COMMITS = 6
 """Windows closed to streams, quarantine, one total, counts, records, windows."""
 
 

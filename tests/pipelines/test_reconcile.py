@@ -302,6 +302,22 @@ def test_a_night_that_fails_after_comparing_leaves_windows_as_they_were(
     assert found(stream) == {"b": ("missing", "never_sent"), "c": ("extra", "not_in_delivery")}
 
 
+def test_a_held_window_is_held_again_after_a_night_that_fails(
+    stream: SmallStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream_of(stream, [event("a")])
+    stream.deliver("nyc", delivered("a"), rows=9)
+    stream.run(only=NYC)
+    before = stream.content()
+    stream.deliver("nyc", delivered("a"), name="d2", at="2026-03-09T09:00:00Z")
+    with monkeypatch.context() as patched:
+        patched.setattr(nightly, "judged", None)
+        with pytest.raises(TypeError):
+            stream.run(only=NYC)
+    assert stream.states() == {("nyc", DAY): "held"}
+    assert before["records"].equals(stream.content()["records"])
+
+
 IDS = st.lists(st.integers(0, 30), max_size=30, unique=True)
 
 
