@@ -30,7 +30,7 @@ PICKLES = (coders.FastPrimitivesCoder, coders.PickleCoder, coders.DillCoder)
 WITHOUT_BATCHES = {
     "Pieces/MaybeReshuffle/Reshuffle/ReshufflePerKey/GroupByKey",
     "Count sites/Sum per window/GroupByKey",
-    "Gather described",
+    "Describe/Gather described",
 }
 """Shuffles of plain data, which may be pickled."""
 FEED = {
