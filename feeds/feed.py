@@ -91,6 +91,11 @@ class Reconcile(Part):
     breach: Literal["warn", "hold"] = Field(
         default="warn", description="Publish windows that differ by more and say so, or hold them."
     )
+    stream_only: Literal["drop", "hold"] = Field(
+        default="drop",
+        description="Leave out records that only the stream has (they stay in "
+        "`ledger/differences`), or hold their windows.",
+    )
 
 
 class Salting(Part):

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isopach.jobs import reconcile_command, stream_command
+from isopach.jobs import publish_command, reconcile_command, stream_command
 from isopach.jobs.arguments import (
     Day,
     FeedName,
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.command(epilog=stream_command.EXAMPLES)(stream_command.stream)
 app.command(epilog=reconcile_command.EXAMPLES)(reconcile_command.reconcile)
+app.command(epilog=publish_command.EXAMPLES)(publish_command.publish)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from isopach.lake.commits import version
 from isopach.lake.ledger import Run, record_run, runs_under_way
 from isopach.lake.places import Place
 from isopach.lake.publish import VERDICTS, FeedTables, publish, reopen
+from isopach.lake.waiting import held_windows
 from isopach.pipelines.staging import Target, staging
 from isopach.transforms.threads import wait_until_idle
 
@@ -36,11 +37,19 @@ def finish_killed(lake: Place, to: FeedTables) -> None:
 
 def finish(lake: Place, to: FeedTables, run: Run, target: Target, outcome: str) -> None:
     """Record how a run ended; what it staged for windows that are held stays."""
+    (target.folder / PUBLISHED).write_bytes(b"")
     record_run(lake, run.ended_as(outcome, versions(lake, to)))
-    if outcome == "held":
-        (target.folder / PUBLISHED).write_bytes(b"")
-    else:
-        target.folder.delete()
+    forget_staged(lake, to.feed)
+
+
+def forget_staged(lake: Place, feed: str) -> None:
+    """Delete what published runs have staged, but for those of which windows still wait."""
+    runs = set(held_windows(lake, feed)["run"])
+    place = staging(lake, feed)
+    for entry in place.entries():
+        folder = place / entry.base_name
+        if entry.base_name not in runs and (folder / PUBLISHED).exists():
+            folder.delete()
 
 
 def end_killed_streams(lake: Place, to: FeedTables) -> list[Run]:

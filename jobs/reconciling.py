@@ -21,7 +21,7 @@ from isopach.lake.staged import Staged
 from isopach.pipelines.causes import LOST, UNEXPLAINED, explained, look
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import stream_counts
-from isopach.pipelines.reconcile import Compared, build, found_files, parts_of
+from isopach.pipelines.reconcile import Compared, build, forget_found, found_files, parts_of
 from isopach.pipelines.staging import Target
 from isopach.pipelines.verify_stream import BEHIND, verify_stream
 from isopach.transforms.compare import DIFFERENCE, EXTRA, MISSING
@@ -62,6 +62,7 @@ def reconcile(night: Night) -> Reconciled:
     night's staging folder. Windows that a night has settled before are left out: their stream's
     rows are gone. Nothing is compared where no stream ever landed.
     """
+    forget_found(night.target.folder)
     lake, feed = night.target.lake, night.declaration.feed
     records = newest(lake, night.tables.records)
     if records is None or not records.fence(NUMBER):
@@ -170,11 +171,18 @@ def breach(figures: Counter[str], feed: Feed) -> str | None:
     return f"batch and stream differ: {'; '.join(reasons)}" if reasons else None
 
 
+def to_hold(figures: Counter[str], feed: Feed) -> str | None:
+    """Return why a window that differs must wait, by what its feed says."""
+    policy = feed.reconcile
+    reason = breach(figures, feed) if policy.breach == "hold" else None
+    if reason is None and policy.stream_only == "hold" and figures[EXTRA]:
+        return f"only the stream has {figures[EXTRA]:,} records"
+    return reason
+
+
 def judged(verdicts: Sequence[Verdict], reconciled: Reconciled, feed: Feed) -> list[Verdict]:
-    """Return verdicts that hold windows which differ by more than their feed allows."""
-    if feed.reconcile.breach != "hold":
-        return list(verdicts)
-    held = {window: breach(figures, feed) for window, figures in reconciled.found.items()}
+    """Return verdicts that hold windows which differ in a way that their feed holds."""
+    held = {window: to_hold(figures, feed) for window, figures in reconciled.found.items()}
     return [
         replace(verdict, held=verdict.held or held.get((verdict.site, verdict.day)))
         for verdict in verdicts

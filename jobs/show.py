@@ -13,6 +13,7 @@ from rich.table import Table
 from isopach.feeds.columns import type_name
 from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
+from isopach.jobs.approving import Approved
 from isopach.jobs.nightly import Summary
 from isopach.jobs.stream import Summary as Streamed
 from isopach.pipelines.verify import Proof
@@ -93,6 +94,27 @@ def differences(
     window = pl.struct("site", "business_date").n_unique().alias("windows")
     counted = rows.group_by("kind", "cause").agg(window, pl.len().alias("records"))
     _print(console, counted.sort("records", "kind", "cause", descending=True))
+
+
+def approved(console: Console, done: Approved) -> None:
+    """Print what was published by whom, and what waits for what."""
+    for window in done.published:
+        console.print(
+            f"  published {window.business_date} {window.site}, {window.accepted:,} records: "
+            f"was held: {window.reason}",
+            markup=False,
+            highlight=False,
+        )
+    if done.published:
+        console.print(
+            f"{len(done.published):,} windows of run {done.run} approved by {done.by}; "
+            f"{done.differing:,} of them differ from the stream"
+        )
+    for window in done.waiting:
+        reason = window.reason + (f" ({window.problem})" if window.problem else "")
+        _held(console, f"{window.business_date} {window.site}", reason)
+    if any(window.problem is None for window in done.waiting):
+        console.print("publish them all the same: add --approve")
 
 
 def stream(console: Console, summary: Streamed) -> None:

@@ -10,10 +10,17 @@ from datetime import UTC, date, datetime
 import polars as pl
 
 from isopach.lake import tables
-from isopach.lake.commits import Snapshot, scan
+from isopach.lake.commits import Snapshot, newest, scan
 from isopach.lake.files import DataFile
 from isopach.lake.places import Place
-from isopach.lake.replace import read_file, replace_rows, revise, upsert, write_rows
+from isopach.lake.replace import (
+    read_file,
+    replace_rows,
+    revise,
+    upsert,
+    write_partitions,
+    write_rows,
+)
 from isopach.lake.staged import Staged, Window, read_staged
 from isopach.lake.tables import Table
 
@@ -39,13 +46,17 @@ class FeedTables:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a window may be published, and if not, why; with its counts as read."""
+    """Whether a window may be published, and if not, why; with its counts as read.
+
+    `approved` says who published a window that was held, and why it was.
+    """
 
     site: str
     day: date
     held: str | None
     declared: int | None = None
     delivery: str | None = None
+    approved: str | None = None
 
 
 def write_verdicts(folder: Place, verdicts: Sequence[Verdict]) -> None:
@@ -75,9 +86,7 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
         parts = staged.files.get(f"totals_{name}", [])
         files = _allowed(lake, table, parts, settled)
         replace_rows(lake, table, _frame(settled), files, always=bool(settled))
-    differences = differences_of(folder, run, to.feed)
-    if not differences.is_empty():
-        upsert(lake, tables.DIFFERENCES, differences, ["run", "business_date"])
+    _publish_differences(lake, to.feed, run, folder, verdicts)
     upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *KEY])
     files = _allowed(lake, to.records, staged.files.get("records", []), settled)
     version = replace_rows(lake, to.records, _frame(settled), files, always=bool(settled))
@@ -189,7 +198,10 @@ def _publish_quarantine(
     verdicts: Sequence[Verdict],
     before: pl.DataFrame,
 ) -> None:
-    """Put in a run's rows set aside; take out those of runs that no window rests on any more."""
+    """Put in a run's rows set aside; take out those of runs that no window rests on any more.
+
+    Rows of the run itself that stand elsewhere than in its own files are replaced by these.
+    """
     windows = _frame([(v.site, v.day) for v in verdicts])
     held = _frame([(v.site, v.day) for v in verdicts if v.held])
     resting = before.join(held, on=KEY, how="semi").select(*KEY, _run="settled_by")
@@ -197,12 +209,24 @@ def _publish_quarantine(
         scan(lake, table)
         .filter(pl.col("business_date").is_in(windows["business_date"].unique().to_list()))
         .select(*KEY, "_mode", "_run")
-        .filter((pl.col("_mode") == "batch") & (pl.col("_run") != run))
+        .filter(pl.col("_mode") == "batch")
         .unique()
         .collect()
     )
     out = stored.join(windows, on=KEY, how="semi").join(resting, on=[*KEY, "_run"], how="anti")
-    replace_rows(lake, table, out, staged.files.get("quarantine", []))
+    files = _allowed(lake, table, staged.files.get("quarantine", []), windows.rows())
+    replace_rows(lake, table, out, files)
+
+
+def _publish_differences(
+    lake: Place, feed: str, run: str, folder: Place, verdicts: Sequence[Verdict]
+) -> None:
+    """Put in what a run found to differ, in place of what it found of the same windows before."""
+    found, table = differences_of(folder, run, feed), tables.DIFFERENCES
+    if found.is_empty() and newest(lake, table) is None:
+        return
+    out = _frame([(v.site, v.day) for v in verdicts]).with_columns(run=pl.lit(run))
+    replace_rows(lake, table, out, write_partitions(lake, table, found))
 
 
 def differences_of(folder: Place, run: str, feed: str) -> pl.DataFrame:
@@ -242,7 +266,7 @@ def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) ->
                 "declared": verdict.declared,
                 "checksum": _checksum(tally),
                 "delivery": verdict.delivery,
-                "reason": verdict.held,
+                "reason": verdict.held or verdict.approved,
                 "extra": json.dumps(extra) if (extra := staged.extra.get(window)) else None,
             }
         )

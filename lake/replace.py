@@ -20,26 +20,27 @@ def replace_rows(
     """Take rows out of a table and put files in, in one commit; return its version.
 
     Files that hold none of the rows stay, files that hold nothing else leave whole, and only the
-    other rows of mixed files are copied. Doing it again changes nothing.
+    other rows of mixed files are copied. Doing it again changes nothing: files that are there
+    already are neither put in again nor looked at.
 
     Args:
         out: the rows to take out, by any of the table's columns (compared as a key).
         always: commit also where no file changes, so that whoever decided on an older version
             must decide again.
     """
-    added = {file.path for file in add}
 
     def decide(now: Snapshot) -> Change | None:
-        if added and added <= {file.path for file in now.files}:
-            return None
+        there = {file.path for file in now.files}
+        fresh = [file for file in add if file.path not in there]
         kept: list[DataFile] = []
         removed: list[Active] = []
-        for file, staying in _touched(lake, table, now, out, added):
+        for file, staying in _touched(lake, table, now, out, {file.path for file in add}):
             removed.append(file)
             if len(staying):
                 whole = read_file(lake, table, file, table.schema.names)
                 kept.append(write_rows(lake, table, whole[staying]))
-        return Change([*add, *kept], removed) if add or removed or always else None
+        changed = fresh or removed or (always and not add)
+        return Change([*fresh, *kept], removed) if changed else None
 
     return commit(lake, table, decide)
 
@@ -87,7 +88,7 @@ def revise(
             return None
         together = pl.concat([*kept, rows.select(table.schema.names)])
         reached = {name: max(at, now.fence(name) or 0) for name, at in (fences or {}).items()}
-        return Change(_write_parts(lake, table, together), removed, reached)
+        return Change(write_partitions(lake, table, together), removed, reached)
 
     return commit(lake, table, decide)
 
@@ -96,10 +97,10 @@ def upsert(lake: Place, table: Table, rows: pl.DataFrame, key: Sequence[str]) ->
     """Write rows in place of those with the same key, in one commit; return its version."""
     if rows.is_empty():
         return commit(lake, table, lambda _: None)
-    return replace_rows(lake, table, rows.select(key).unique(), _write_parts(lake, table, rows))
+    return replace_rows(lake, table, rows.select(key).unique(), write_partitions(lake, table, rows))
 
 
-def _write_parts(lake: Place, table: Table, rows: pl.DataFrame) -> list[DataFile]:
+def write_partitions(lake: Place, table: Table, rows: pl.DataFrame) -> list[DataFile]:
     """Write a frame as new files of a table, one for each partition."""
     parts = rows.partition_by(table.partition_by) if table.partition_by else [rows]
     return [write_rows(lake, table, part) for part in parts if not part.is_empty()]

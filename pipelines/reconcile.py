@@ -17,6 +17,7 @@ from isopach.lake import tables
 from isopach.lake.commits import Active, Snapshot
 from isopach.lake.files import DataFile
 from isopach.lake.places import Place
+from isopach.lake.publish import DIFFERENCES
 from isopach.lake.replace import read_file
 from isopach.pipelines.provisional import WINDOW, windows_frame
 from isopach.pipelines.staging import Describe
@@ -136,3 +137,9 @@ def found_files(folder: Place) -> list[Place]:
     if not described.exists():
         return []
     return [folder / one["name"] for one in json.loads(described.read_bytes())]
+
+
+def forget_found(folder: Place) -> None:
+    """Delete what an earlier comparison has described in a folder."""
+    for name in (f"{FOUND}.json", DIFFERENCES):
+        (folder / name).delete()

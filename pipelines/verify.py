@@ -64,7 +64,7 @@ def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
         records, quarantined = records + rows.height, quarantined + aside.height
         of_night = rows.filter(_mode="batch")
         read = chunk.drop_nulls("read_by").join(
-            counts.drop("feed", "checksum", "reason"),
+            counts.drop("feed", "checksum").rename({"reason": "approved"}),
             left_on=[*WINDOW, "read_by"],
             right_on=[*WINDOW, "run"],
             how="left",
@@ -135,7 +135,8 @@ def _conservation(read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -
                 "conservation", *window, f"read {row['read']:,}, accounted for {sum_of_parts:,}"
             )
         settled = row["settled_by"] is not None
-        if settled and row["declared"] is not None and row["declared"] != row["read"]:
+        declared = row["read"] if row["declared"] is None else row["declared"]
+        if settled and declared != row["read"] and row["approved"] is None:
             yield Finding(
                 "declared", *window, f"declared {row['declared']:,}, read {row['read']:,}"
             )
