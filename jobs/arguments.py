@@ -14,6 +14,7 @@ from isopach.jobs.failures import BAD_USAGE
 
 if TYPE_CHECKING:
     from isopach.feeds.load import Declaration
+    from isopach.jobs.inputs import Input
     from isopach.lake.places import Place
 
 WIDEST = 250
@@ -31,6 +32,15 @@ Lake = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Day = Annotated[str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="One business date.")]
 Sites = Annotated[list[str] | None, typer.Option("--site", help="Only this site; may be repeated.")]
+Landing = Annotated[
+    str | None, typer.Option(help="The landing zone's root: folder, s3://… or gs://…")
+]
+Source = Annotated[
+    str | None, typer.Option(help="The stream's log: spool:DIR, or kafka:BROKERS/TOPIC.")
+]
+SourceSettings = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Settings of the Kafka client, key=value lines.")
+]
 
 
 def declaration_of(feed: str) -> Declaration:
@@ -49,6 +59,37 @@ def place_of(address: str) -> Place:
     from isopach.lake.places import Place as Address
 
     return Address.of(address)
+
+
+def one_input(landing: str | None, source: str | None) -> None:
+    """End with a message unless exactly one of both is given."""
+    if landing is None and source is None:
+        err.print(
+            "give --landing, where deliveries lie, or --source, the stream's log", style="red"
+        )
+        raise typer.Exit(BAD_USAGE)
+    if landing is not None and source is not None:
+        bad_usage("--source", source, "cannot be given together with --landing")
+
+
+def input_of(
+    landing: str | None, source: str | None, settings: str | None, declaration: Declaration
+) -> Input:
+    """Return what a night is run over; raises LogError, PlaceError."""
+    from isopach.jobs.delivered import Deliveries
+    from isopach.jobs.reread import Events
+    from isopach.pipelines.sources import open_log
+
+    if source is None:
+        return Deliveries(place_of(landing or ""))
+    return Events(open_log(source, declaration.feed.feed, settings), source)
+
+
+def check_sites(sites: list[str] | None, declaration: Declaration) -> None:
+    registry = declaration.path.parent / declaration.feed.sites
+    for name in sites or ():
+        if name not in declaration.sites:
+            bad_usage("--site", name, f"is not registered in {registry}")
 
 
 def day_of(text: str | None) -> date | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -11,9 +12,10 @@ import polars as pl
 from isopach.expectations.audit import Evidence, reasons_to_hold
 from isopach.feeds.load import Declaration
 from isopach.feeds.sites import Site
+from isopach.jobs.inputs import Scope
 from isopach.lake import tables
 from isopach.lake.places import Place
-from isopach.lake.publish import Verdict
+from isopach.lake.publish import LOG, Verdict
 from isopach.lake.replace import read_file
 from isopach.lake.staged import Staged
 from isopach.pipelines.deliveries import Delivery
@@ -21,25 +23,15 @@ from isopach.transforms.quarantine import UNREADABLE
 
 
 def audit(
-    declaration: Declaration,
-    deliveries: list[Delivery],
-    staged: Staged,
-    day: date,
-    only: frozenset[str] | None,
-    lake: Place,
+    scope: Scope, deliveries: list[Delivery], staged: Staged
 ) -> tuple[list[Verdict], list[str]]:
     """Return the verdict on each window due, and the sites whose deadline is still to come."""
-    sites = declaration.sites
-    unreadable = unreadable_files(lake, declaration, staged)
+    sites, day = scope.declaration.sites, scope.day
+    unreadable = unreadable_files(scope.lake, scope.declaration, staged)
     verdicts = []
     for delivery in deliveries:
-        counts = staged.counts.get((delivery.site, day), {})
-        evidence = Evidence(
-            read=counts.get("read", 0),
-            accepted=counts.get("accepted", 0),
-            rejected=counts.get("rejected", 0),
-            late=counts.get("late", 0),
-            duplicate=counts.get("duplicate", 0),
+        evidence = replace(
+            _counted(staged, delivery.site, day),
             declared=delivery.declared,
             registered=delivery.site in sites,
             problem=delivery.problem,
@@ -48,19 +40,49 @@ def audit(
         reasons = "; ".join(reasons_to_hold(evidence)) or None
         verdicts.append(Verdict(delivery.site, day, reasons, delivery.declared, delivery.name))
     delivered = {delivery.site for delivery in deliveries}
-    missing = [
-        site
-        for site in sites
-        if site.site not in delivered and site.active(day) and (only is None or site.site in only)
-    ]
-    now = datetime.now(UTC)
-    awaited = [site.site for site in missing if deadline(site, day) > now]
+    missing = [site for site in scope.due if site.site not in delivered]
+    awaited = _awaited(missing, day)
     for site in missing:
         if site.site not in awaited:
             reason = "; ".join(reasons_to_hold(Evidence(delivered=False)))
             due = f"{reason}, due {deadline(site, day):%Y-%m-%d %H:%M} UTC"
             verdicts.append(Verdict(site.site, day, due))
     return sorted(verdicts, key=lambda verdict: verdict.site), awaited
+
+
+def audit_events(scope: Scope, staged: Staged) -> tuple[list[Verdict], list[str]]:
+    """Return the verdict on each site's window, its rows read from a log; see `audit`.
+
+    Nobody declares how many rows a log should have, so that a site without any is held.
+    """
+    awaited = _awaited(scope.due, scope.day)
+    verdicts = []
+    for site in scope.due:
+        if site.site in awaited:
+            continue
+        evidence = _counted(staged, site.site, scope.day)
+        if not evidence.read:
+            verdicts.append(Verdict(site.site, scope.day, "the log has no event of this date"))
+            continue
+        reasons = "; ".join(reasons_to_hold(evidence)) or None
+        verdicts.append(Verdict(site.site, scope.day, reasons, None, LOG))
+    return sorted(verdicts, key=lambda verdict: verdict.site), awaited
+
+
+def _counted(staged: Staged, site: str, day: date) -> Evidence:
+    counts = staged.counts.get((site, day), {})
+    return Evidence(
+        read=counts.get("read", 0),
+        accepted=counts.get("accepted", 0),
+        rejected=counts.get("rejected", 0),
+        late=counts.get("late", 0),
+        duplicate=counts.get("duplicate", 0),
+    )
+
+
+def _awaited(sites: list[Site], day: date) -> list[str]:
+    now = datetime.now(UTC)
+    return [site.site for site in sites if deadline(site, day) > now]
 
 
 def deadline(site: Site, day: date) -> datetime:

@@ -11,24 +11,20 @@ from typing import Annotated, Any
 
 import typer
 
-from isopach.jobs import publish_command, reconcile_command, stream_command
+from isopach.jobs import nightly_command, publish_command, reconcile_command, stream_command
 from isopach.jobs.arguments import (
     Day,
     FeedName,
     Json,
     Lake,
     Sites,
-    bad_usage,
-    bytes_of,
-    check_runner,
     day_of,
-    days_of,
     declaration_of,
     err,
     out,
     place_of,
 )
-from isopach.jobs.failures import DONE, FAILED, HELD, STOPPED, explained
+from isopach.jobs.failures import DONE, FAILED, STOPPED, explained
 
 app = typer.Typer(
     name="isopach",
@@ -38,6 +34,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     epilog="Exit codes: 0 done, 1 failed, 2 bad usage or declaration, 3 done but some is held.",
 )
+app.command(epilog=nightly_command.EXAMPLES)(nightly_command.nightly)
 app.command(epilog=stream_command.EXAMPLES)(stream_command.stream)
 app.command(epilog=reconcile_command.EXAMPLES)(reconcile_command.reconcile)
 app.command(epilog=publish_command.EXAMPLES)(publish_command.publish)
@@ -80,58 +77,6 @@ def check(feed: FeedName, as_json: Json = False) -> None:
         print(json.dumps(show.declaration_data(declaration), default=str))
     else:
         show.declaration(out, declaration)
-
-
-@app.command(
-    epilog="isopach nightly sales --landing landing --date 2026-03-08 --lake lake\n\n"
-    "isopach nightly sales --landing landing --date 2026-03-08 --lake lake --site S001\n\n"
-    "isopach nightly flights --landing s3://sent --date 2013-01-01..2013-01-31 --lake s3://lake"
-)
-def nightly(
-    feed: FeedName,
-    landing: Annotated[str, typer.Option(help="The landing zone's root: folder, s3://… or gs://…")],
-    lake: Lake,
-    day: Annotated[
-        str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, or FROM..TO, both included.")
-    ],
-    site: Sites = None,
-    runner: Annotated[str, typer.Option(help="Beam runner.")] = "FnApiRunner",
-    memory: Annotated[
-        str, typer.Option(help="What the process may take, as in 2GB; larger nights run in waves.")
-    ] = "2.5GB",
-    as_json: Json = False,
-) -> None:
-    """Stage, audit and publish the deliveries of a business date (or of several)."""
-    days, budget = days_of(day), bytes_of(memory)
-    declaration = declaration_of(feed)
-    for name in site or ():
-        if name not in declaration.sites:
-            bad_usage(
-                "--site",
-                name,
-                f"is not registered in {declaration.path.parent / declaration.feed.sites}",
-            )
-    check_runner(runner)
-    from isopach.jobs import show
-    from isopach.jobs.nightly import Options, run_night
-    from isopach.jobs.progress import Progress
-
-    options = Options(only=frozenset(site) if site else None, runner=runner, memory=budget)
-    held, documents = False, []
-    try:
-        with explained(err):
-            landed, home = place_of(landing), place_of(lake)
-            for one in days:
-                summary = run_night(declaration, landed, home, one, options, Progress(err))
-                held = held or bool(summary.held)
-                document = {**asdict(summary), "rows_per_second": summary.rows_per_second}
-                documents.append(document)
-                if not as_json:
-                    show.night(out, summary)
-    finally:  # also those before one that failed
-        if as_json and documents:
-            print(json.dumps(documents[0] if len(days) == 1 else {"nights": documents}))
-    sys.exit(HELD if held else DONE)
 
 
 @app.command(epilog="isopach counts sales --lake lake --date 2026-03-08")

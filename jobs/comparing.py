@@ -8,16 +8,14 @@ from typing import NamedTuple
 import polars as pl
 
 from isopach.feeds.load import Declaration
-from isopach.jobs.audits import audit
 from isopach.jobs.endings import abandon, delete_staged
-from isopach.jobs.nightly import Options, feed_tables, parameters_of, stage, usual_rows
+from isopach.jobs.inputs import Input
+from isopach.jobs.nightly import Options, feed_tables, parameters_of, plan_night, stage
 from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, reconcile
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
 from isopach.lake.publish import differences_of
-from isopach.pipelines.deliveries import find_deliveries
-from isopach.pipelines.pieces import plan_pieces
 from isopach.pipelines.staging import Target
 
 
@@ -31,29 +29,27 @@ class Comparison(NamedTuple):
 
 def compare_day(
     declaration: Declaration,
-    landing: Place,
+    source: Input,
     lake: Place,
     day: date,
     options: Options,
     show: Progress,
 ) -> Comparison:
-    """Stage a date's deliveries, compare them with the stream as it stands, and delete them.
+    """Stage a date's deliveries, or events, compare them with the stream, and delete them.
 
     Windows that would be held, or that a night has settled, are left out. Only the ledger of runs
-    is written to. Raises LandingError.
+    is written to. Raises LandingError, LogError.
     """
     feed, to = declaration.feed, feed_tables(declaration)
-    deliveries = find_deliveries(landing, feed.feed, day, options.only)
-    parameters = parameters_of(feed, landing, day, options)
+    planned = plan_night(declaration, source, lake, day, options)
+    parameters = parameters_of(feed, source, day, options)
     run = new_run(feed.feed, "reconcile", "batch", options.runner, parameters)
     target = Target(lake, feed, run.run)
     phases: dict[str, float] = {}
     try:
         record_run(lake, run)
-        usual = usual_rows(lake, feed.feed, day)
-        pieces = plan_pieces(landing, feed.feed, day, deliveries, usual)
-        staged, _ = stage(declaration, landing, target, pieces, options, show, phases)
-        verdicts, _ = audit(declaration, deliveries, staged, day, options.only, lake)
+        staged = stage(planned, target, options, show, phases)
+        verdicts, _ = planned.audit(staged)
         windows = [(verdict.site, verdict.day) for verdict in verdicts if not verdict.held]
         with show.phase("Reconcile", phases):
             sides = Night(declaration, to, target, staged, windows, options.runner, options.beam)

@@ -17,6 +17,7 @@ from isopach.feeds.sales import write_night
 from isopach.feeds.sales_events import Plan
 from isopach.feeds.targets import SpoolTarget
 from isopach.jobs import show
+from isopach.jobs.delivered import Deliveries
 from isopach.jobs.live import Live
 from isopach.jobs.micro_batches import Options
 from isopach.jobs.nightly import Options as NightOptions
@@ -40,7 +41,7 @@ def run_demo(to: Path, rows: int, out: Console, err: Console) -> dict[str, Any]:
     """
     _make_anew(to)
     declaration = load_declaration("sales")
-    landing, lake = Place.of(to / "landing"), Place.of(to / "lake")
+    landing, lake = Deliveries(Place.of(to / "landing")), Place.of(to / "lake")
     days = [FIRST_NIGHT + timedelta(days=number) for number in range(NIGHTS)]
     with Progress(err).phase("Events", {}):
         sent = produce(SpoolTarget(to / "spool"), days, Plan(rows=rows, faults=True))

@@ -12,26 +12,20 @@ import polars as pl
 
 from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
-from isopach.feeds.rules import declared_rules
-from isopach.jobs.audits import audit
 from isopach.jobs.endings import abandon, finish, finish_killed
+from isopach.jobs.inputs import Input, Planned, Scope
 from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, judged, reconcile
-from isopach.jobs.runners import EMBEDDED, pipeline_on
+from isopach.jobs.runners import EMBEDDED
 from isopach.lake import tables
 from isopach.lake.commits import check_columns, create_or_open, scan
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
 from isopach.lake.publish import FeedTables, close_to_streams, publish, write_verdicts
 from isopach.lake.staged import Staged
-from isopach.pipelines.deliveries import find_deliveries
 from isopach.pipelines.joining import join_waves
-from isopach.pipelines.nightly import build
-from isopach.pipelines.pieces import Piece, plan_pieces
 from isopach.pipelines.staging import Target, totals_table
-from isopach.pipelines.waves import plan_waves
-from isopach.transforms.salt import plan_salts
 
 
 @dataclass(frozen=True)
@@ -90,11 +84,11 @@ def feed_tables(declaration: Declaration) -> FeedTables:
     )
 
 
-def parameters_of(feed: Feed, landing: Place, day: date, options: Options) -> dict[str, Any]:
-    """Return what a run over deliveries is recorded with."""
+def parameters_of(feed: Feed, source: Input, day: date, options: Options) -> dict[str, Any]:
+    """Return what a run over deliveries, or a log, is recorded with."""
     return {
         "feed": json.loads(feed.model_dump_json()),
-        "landing": landing.uri,
+        **source.parameters,
         "date": day,
         "sites": sorted(options.only or ()),
     }
@@ -102,38 +96,36 @@ def parameters_of(feed: Feed, landing: Place, day: date, options: Options) -> di
 
 def run_night(
     declaration: Declaration,
-    landing: Place,
+    source: Input,
     lake: Place,
     day: date,
     options: Options,
     show: Progress,
 ) -> Summary:
-    """Consolidate a business date's deliveries: stage, audit, publish.
+    """Consolidate a business date's deliveries, or its events: stage, audit, publish.
 
-    Raises LandingError, SchemaChangeError; whatever fails before publishing leaves the tables as
-    they were, and the run's own files are deleted.
+    Raises LandingError, LogError, SchemaChangeError; whatever fails before publishing leaves the
+    tables as they were, and the run's own files are deleted.
     """
     started = perf_counter()
     feed = declaration.feed
     to = feed_tables(declaration)
-    deliveries = find_deliveries(landing, feed.feed, day, options.only)
+    phases: dict[str, float] = {}
+    with show.phase("Plan", phases):
+        planned = plan_night(declaration, source, lake, day, options)
     finish_killed(lake, to)
-    parameters = parameters_of(feed, landing, day, options)
+    parameters = parameters_of(feed, source, day, options)
     run = new_run(feed.feed, "nightly", "batch", options.runner, parameters)
     target = Target(lake, feed, run.run)
     for table in to.all:
         check_columns(lake, table)
     for table in to.all:
         create_or_open(lake, table)
-    phases: dict[str, float] = {}
     try:
         record_run(lake, run)
-        with show.phase("Plan", phases):
-            usual = usual_rows(lake, feed.feed, day)
-            pieces = plan_pieces(landing, feed.feed, day, deliveries, usual)
-        staged, waves = stage(declaration, landing, target, pieces, options, show, phases)
+        staged = stage(planned, target, options, show, phases)
         with show.phase("Audit", phases):
-            verdicts, awaited = audit(declaration, deliveries, staged, day, options.only, lake)
+            verdicts, awaited = planned.audit(staged)
         with show.phase("Reconcile", phases):
             passed = [(verdict.site, verdict.day) for verdict in verdicts if not verdict.held]
             close_to_streams(lake, to, run.run, passed)
@@ -168,7 +160,7 @@ def run_night(
             for (site, _), columns in sorted(staged.extra.items())
             for column, rows in columns.items()
         ],
-        waves=waves,
+        waves=len(planned.waves),
         seconds=round(perf_counter() - started, 3),
         phases=phases,
         version=published,
@@ -178,41 +170,26 @@ def run_night(
     )
 
 
-def stage(
-    declaration: Declaration,
-    landing: Place,
-    target: Target,
-    pieces: list[Piece],
-    options: Options,
-    show: Progress,
-    phases: dict[str, float],
-) -> tuple[Staged, int]:
-    """Run the waves of a night; return what they staged, and how many there were."""
-    feed = declaration.feed
-    rows: dict[str, int] = {}
-    for piece in pieces:
-        rows[piece.site] = rows.get(piece.site, 0) + piece.rows
-    plan = plan_salts(rows, feed.salting.target_rows)
+def plan_night(
+    declaration: Declaration, source: Input, lake: Place, day: date, options: Options
+) -> Planned:
+    """Return what there is to stage, in waves that fit the memory of an embedded run."""
     embedded = options.runner in EMBEDDED
     if embedded:
         reuse_freed_memory()
-    waves = plan_waves(plan, pieces, options.memory if embedded else None) if pieces else []
-    to_read = sum(piece.rows for wave in waves for piece in wave.pieces)
-    with show.phase("Stage", phases, rows=to_read + sum(plan.rows)):
-        for wave in waves:
-            pipeline = pipeline_on(options.runner, options.beam)
-            build(
-                pipeline,
-                feed=feed,
-                sites=declaration.sites,
-                rules=declared_rules(feed),
-                landing=landing,
-                target=target,
-                plan=plan,
-                wave=wave,
-            )
-            pipeline.run().wait_until_finish()
-        return join_waves(target, waves), len(waves)
+    scope = Scope(declaration, lake, day, options.only)
+    usual = usual_rows(lake, declaration.feed.feed, day)
+    return source.plan(scope, usual, options.memory if embedded else None)
+
+
+def stage(
+    planned: Planned, target: Target, options: Options, show: Progress, phases: dict[str, float]
+) -> Staged:
+    """Run the waves of a night, and return what they staged."""
+    with show.phase("Stage", phases, rows=planned.rows + sum(planned.salting.rows)):
+        for wave in planned.waves:
+            planned.stage(wave, target, options.runner, options.beam)
+        return join_waves(target, planned.waves, planned.salting)
 
 
 def usual_rows(lake: Place, feed: str, day: date) -> dict[str, int]:

@@ -12,11 +12,16 @@ from isopach.jobs.arguments import (
     FeedName,
     Json,
     Lake,
+    Landing,
     Sites,
+    Source,
+    SourceSettings,
     check_runner,
     day_of,
     declaration_of,
     err,
+    input_of,
+    one_input,
     out,
     place_of,
 )
@@ -33,22 +38,26 @@ def reconcile(
     feed: FeedName,
     lake: Lake,
     day: Annotated[str, typer.Option("--date", metavar="YYYY-MM-DD", help="One business date.")],
-    landing: Annotated[
-        str | None,
-        typer.Option(help="Compare the deliveries that are there now; else what nights found."),
-    ] = None,
+    landing: Landing = None,
+    source: Source = None,
+    source_settings: SourceSettings = None,
     site: Sites = None,
     cause: Annotated[str | None, typer.Option(help="Only this cause.")] = None,
-    runner: Annotated[str, typer.Option(help="Beam runner, with --landing.")] = "FnApiRunner",
+    runner: Annotated[
+        str, typer.Option(help="Beam runner, with --landing or --source.")
+    ] = "FnApiRunner",
     limit: Annotated[int, typer.Option(min=0, help="Records to show.")] = 20,
     as_json: Json = False,
 ) -> None:
     """Show in which records batch and stream differ, and why; nothing is published.
 
-    The exit code is 3 where a window differs by more than its feed allows.
+    With --landing or --source what is there now is compared with the stream; without, this shows
+    what nights have found. The exit code is 3 where a window differs by more than its feed allows.
     """
     declaration, date = declaration_of(feed), day_of(day)
     assert date is not None
+    if source is not None:
+        one_input(landing, source)
     check_runner(runner)
     from isopach.jobs import show
     from isopach.jobs.comparing import compare_day
@@ -61,12 +70,13 @@ def reconcile(
     seconds: dict[str, float] = {}
     with explained(err):
         home = place_of(lake)
-        if landing is None:
+        if landing is None and source is None:
             rows = recorded_differences(home, declaration.feed.feed, date, site)
         else:
+            given = input_of(landing, source, source_settings, declaration)
             options = Options(only=frozenset(site) if site else None, runner=runner)
             compared, rows, seconds = compare_day(
-                declaration, place_of(landing), home, date, options, Progress(err)
+                declaration, given, home, date, options, Progress(err)
             )
     beyond = breaches(rows, declaration.feed)
     if cause is not None:

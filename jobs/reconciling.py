@@ -128,7 +128,8 @@ def _with_causes(
     parts = [pl.read_parquet(place.read_bytes()) for place in found_files(folder)]
     found = pl.concat([pl.DataFrame(schema=DIFFERENCE), *parts])
     aside = night.staged.files.get("quarantine", [])
-    seen = look(night.target.lake, feed, aside, _days(windows), findings)
+    sources = found["batch_source"].drop_nulls().unique()
+    seen = look(night.target.lake, feed, aside, _days(windows), findings, sources)
     rows = explained(found, seen, feed)
     place = folder / DIFFERENCES
     with place.filesystem.open_output_stream(place.path) as sink:

@@ -26,6 +26,8 @@ from isopach.lake.tables import Table
 
 VERDICTS = "verdicts.json"
 DIFFERENCES = "differences.parquet"
+LOG = "log"
+"""Stands for the delivery of a window whose rows were read again from the stream's own log."""
 SETTLED, SETTLING, HELD, PROVISIONAL = "settled", "settling", "held", "provisional"
 KEY = ["site", "business_date"]
 

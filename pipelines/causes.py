@@ -12,8 +12,9 @@ import polars as pl
 from isopach.feeds.columns import MASK
 from isopach.feeds.feed import Feed
 from isopach.lake import tables
-from isopach.lake.commits import scan
+from isopach.lake.commits import newest, scan
 from isopach.lake.files import DataFile
+from isopach.lake.landings import landed
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file
 from isopach.pipelines.findings import Finding
@@ -38,6 +39,7 @@ ASIDE = [
     "_source",
     "_position",
 ]
+REFUSED = "rejected_in_stream"
 DECIDING = ("columns", "derive", "lookups", "hook")
 """Parts of a declaration that a row's values follow from."""
 
@@ -47,7 +49,7 @@ class Seen:
     """What is known beside the records: rows set aside on each side, and the runs.
 
     `lost` has the windows whose rows are not those that were counted when they landed, and what is
-    wrong (`said`).
+    wrong (`said`); `fences` how far the stream's sources have landed.
     """
 
     stream: pl.DataFrame
@@ -55,6 +57,7 @@ class Seen:
     versions: Mapping[str, str]
     declarations: Mapping[str, str]
     lost: pl.DataFrame
+    fences: Mapping[str, int]
 
 
 def look(
@@ -63,13 +66,16 @@ def look(
     staged: Iterable[DataFile],
     days: Iterable[date],
     findings: Iterable[Finding],
+    sources: Iterable[str] = (),
 ) -> Seen:
     """Return what the lake knows that may explain differences on some business dates.
+
+    `sources` are those of the night's rows, of which some may be the stream's own.
 
     Of rows set aside whose date or site could not be read all are looked at: some thousandths of a
     stream, which bounds the memory.
     """
-    table = tables.quarantine(feed.feed)
+    table, records = tables.quarantine(feed.feed), tables.records(feed.feed, feed.payload)
     dates = list(days)
     near = pl.col("row_date").is_in(dates) | pl.col("row_date").is_null() | pl.col("site").is_null()
     kinds = pl.col("disposition").is_in([LATE, REJECTED])
@@ -96,6 +102,7 @@ def look(
             schema={"site": pl.String, "business_date": pl.Date, "said": pl.String},
             orient="row",
         ).unique(WINDOW, keep="first"),
+        {source: at.fence for source, at in landed(newest(lake, records), sources).items()},
     )
 
 
@@ -124,8 +131,9 @@ def _said(rows: pl.DataFrame, cause: str, evidence: str) -> pl.DataFrame:
 
 def _missing(rows: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
     """Explain records that the night has and the stream has not."""
-    known, rest = _set_aside(rows, seen.stream, "rejected_in_stream", "the stream")
-    mentioned, rest = _mentioned(rest, seen.stream, "rejected_in_stream", "the stream", feed)
+    read, rest = _read_by_stream(rows, seen)
+    known, rest = _set_aside(rest, seen.stream, REFUSED, "the stream")
+    mentioned, rest = _mentioned(rest, seen.stream, REFUSED, "the stream", feed)
     text = f"no event with this key was read: records do not have it, nor {_others(seen.stream)}"
     lost = pl.col("said").is_not_null()
     others = rest.join(seen.lost, on=WINDOW, how="left").select(
@@ -133,7 +141,38 @@ def _missing(rows: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
         cause=pl.when(lost).then(pl.lit(LOST)).otherwise(pl.lit(NEVER_SENT)),
         evidence=pl.coalesce("said", pl.lit(text)),
     )
-    return pl.concat([known, mentioned, others])
+    return pl.concat([read, known, mentioned, others])
+
+
+def _read_by_stream(rows: pl.DataFrame, seen: Seen) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Split off records that were read from the stream's own log: their position says it all."""
+    fences = pl.DataFrame(
+        list(seen.fences.items()),
+        schema={"batch_source": pl.String, "_fence": pl.Int64},
+        orient="row",
+    )
+    where = ["batch_source", "batch_position"]
+    aside = seen.stream.select(
+        "disposition", "reason", batch_source="_source", batch_position="_position"
+    ).unique(where, keep="first")
+    of_log = rows.join(fences, on="batch_source").join(aside, on=where, how="left")
+    place = pl.format("{} position {}", "batch_source", "batch_position")
+    beyond = pl.col("batch_position") >= pl.col("_fence")
+    kept_out = pl.col("disposition").is_not_null()
+    explained = of_log.select(
+        *rows.columns,
+        cause=pl.when(beyond)
+        .then(pl.lit(LATE))
+        .when(kept_out)
+        .then(pl.when(pl.col("disposition") == LATE).then(pl.lit(LATE)).otherwise(pl.lit(REFUSED)))
+        .otherwise(pl.lit(LOST)),
+        evidence=pl.when(beyond)
+        .then(pl.format("the stream had landed up to {}, and this is at {}", "_fence", place))
+        .when(kept_out)
+        .then(pl.format("the stream set it aside as {}, {}: {}", "disposition", "reason", place))
+        .otherwise(pl.format("{} has landed, and is neither in records nor in quarantine", place)),
+    )
+    return explained, rows.join(fences, on="batch_source", how="anti")
 
 
 def _extra(rows: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -14,19 +13,24 @@ from isopach.lake.replace import read_file
 from isopach.lake.staged import Staged, read_waves, write_staged
 from isopach.pipelines.nightly import Wave
 from isopach.pipelines.staging import Target, totals_table
+from isopach.transforms.salt import SaltingPlan
 from isopach.transforms.totals import merge
 
 TOTALS = "totals_"
 
 
-def join_waves(target: Target, waves: Sequence[Wave]) -> Staged:
+def join_waves(target: Target, waves: Sequence[Wave], plan: SaltingPlan) -> Staged:
     """Return what a run's waves staged, and describe it in one file.
 
     Totals of a site whose groups were staged in several waves are merged, in memory.
     """
     staged = read_waves(target.folder) if waves else Staged()
-    times = Counter(site for wave in waves for site in {piece.site for piece in wave.pieces})
-    if any(number > 1 for number in times.values()):
+    wave_of = {group: wave.number for wave in waves for group in wave.groups}
+    if any(
+        wave_of[share.first] != wave_of[share.first + share.salts - 1]
+        for share in plan.shares.values()
+        if waves
+    ):
         files = {
             name: [_merged(name, parts, target)] if name.startswith(TOTALS) else parts
             for name, parts in staged.files.items()

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from threading import Lock
 
 from isopach.pipelines.kafka_readers import Reader
@@ -49,6 +50,13 @@ class KafkaLog:
     def bounds(self, source: str) -> Bounds:
         """Return a partition's first offset and the one after its last committed record."""
         return self._topic().bounds(self._partition(source))
+
+    def since(self, source: str, moment: datetime) -> int:
+        """Return the first offset whose timestamp is not before a moment; the end if there is none.
+
+        Timestamps are the brokers' or the producers', as the topic's message.timestamp.type says.
+        """
+        return self._topic().since(self._partition(source), moment)
 
     def read(self, source: str, position: int, rows: int, *, wait: bool = True) -> Poll | None:
         """Return at most so many rows from an offset on; None if there are none yet.

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYetError
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -89,6 +90,12 @@ class Topic:
         return Bounds(
             self._offset(partition, kinds.earliest()), self._offset(partition, kinds.latest())
         )
+
+    def since(self, partition: int, moment: datetime) -> int:
+        """Return the first offset whose timestamp is not before a moment; the end if none is."""
+        kinds = confluent_kafka(".admin").OffsetSpec
+        found = self._offset(partition, kinds.for_timestamp(int(moment.timestamp() * 1000)))
+        return found if found >= 0 else self.bounds(partition).end
 
     @cached_property
     def compacted(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -45,6 +46,10 @@ class Log(Protocol):
 
     def bounds(self, source: str) -> Bounds:
         """Return a source's first position that still can be read, and the next to be written."""
+        ...
+
+    def since(self, source: str, moment: datetime) -> int:
+        """Return a position before which all rows were written before a moment."""
         ...
 
     def read(self, source: str, position: int, rows: int, *, wait: bool = True) -> Poll | None:

@@ -1,4 +1,4 @@
-"""The nightly graph: the deliveries of a business date, staged."""
+"""The nightly graph: what belongs to a business date, staged; here from deliveries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from isopach.pipelines.staging import (
     stage_total,
 )
 from isopach.transforms.counts import SiteCounts, Tally, Window
-from isopach.transforms.prepare import Prepare
+from isopach.transforms.prepare import Prepare, Prepared
 from isopach.transforms.salt import Salt, SaltingPlan
 from isopach.transforms.totals import Totals
 
@@ -38,7 +38,8 @@ class Wave:
     """The part of a night that one pipeline stages: some groups, and the pieces they come from.
 
     A site whose groups are spread over several waves is read in each; `counted` are the sites
-    whose rows read and set aside are counted in this one.
+    whose rows read and set aside are counted in this one. A log is read whole in each wave, and
+    counted in the first.
     """
 
     number: int
@@ -61,36 +62,48 @@ def build(
     """Add the flow that stages a wave: files under the tables' folders, described in one file."""
     read = pipeline | "Pieces" >> beam.Create(wave.pieces) | "Read" >> ReadPieces(feed, landing)
     prepared = read.arrivals | "Prepare" >> Prepare(feed, sites, rules)
+    once = {"counted": wave.counted}
+    quarantined = (
+        (read.quarantined, prepared.quarantined)
+        | "Flatten set aside" >> beam.Flatten()
+        | "Set aside once" >> beam.Filter(_is_counted_row, **once).with_output_types(pa.RecordBatch)
+    )
+    tallies = (
+        (read.tallies, prepared.tallies)
+        | "Flatten reading counts" >> beam.Flatten()
+        | "Count once"
+        >> beam.Filter(_is_counted_tally, **once).with_output_types(tuple[Window, Tally])
+    )
+    rows = sum(piece.rows for piece in wave.pieces)
+    stage(Prepared(prepared.accepted, quarantined, tallies), sites, target, plan, wave, rows)
+
+
+def stage(
+    prepared: Prepared, sites: Sites, target: Target, plan: SaltingPlan, wave: Wave, rows: int
+) -> None:
+    """Add what follows once rows are prepared, wherever they are from.
+
+    Args:
+        rows: how many rows may be set aside, at most.
+    """
     staged = (
         prepared.accepted
         | "Salt" >> Salt(plan, wave.groups)
         | "Group" >> beam.GroupByKey()
         | "Stage" >> StageGroups(target)
     )
-    once = {"counted": wave.counted}
-    shards = ceil(sum(piece.rows for piece in wave.pieces) / SHARD_ROWS) or 1
     aside = (
-        (
-            (read.quarantined, prepared.quarantined)
-            | "Flatten set aside" >> beam.Flatten()
-            | "Set aside once"
-            >> beam.Filter(_is_counted_row, **once).with_output_types(pa.RecordBatch),
-            staged.quarantined,
-        )
+        (prepared.quarantined, staged.quarantined)
         | "Flatten quarantine" >> beam.Flatten()
         | "Shard quarantine"
-        >> beam.Map(_with_shard, shards=shards).with_output_types(tuple[int, pa.RecordBatch])
+        >> beam.Map(_with_shard, shards=ceil(rows / SHARD_ROWS) or 1).with_output_types(
+            tuple[int, pa.RecordBatch]
+        )
         | "Group quarantine" >> beam.GroupByKey()
         | "Stage quarantine" >> beam.FlatMap(stage_quarantine, target=target)
     )
     counts = (
-        (
-            (read.tallies, prepared.tallies)
-            | "Flatten reading counts" >> beam.Flatten()
-            | "Count once"
-            >> beam.Filter(_is_counted_tally, **once).with_output_types(tuple[Window, Tally]),
-            staged.tallies,
-        )
+        (prepared.tallies, staged.tallies)
         | "Flatten counts" >> beam.Flatten()
         | "Count sites" >> SiteCounts(sites)
         | "Describe counts" >> beam.MapTuple(described_count)
@@ -98,7 +111,7 @@ def build(
     )
     totals = (
         staged.totals
-        | "Totals" >> Totals(feed, sites)
+        | "Totals" >> Totals(target.feed, sites)
         | "Totals of all windows" >> beam.WindowInto(beam.window.GlobalWindows())
         | "Name totals" >> beam.MapTuple(_named).with_output_types(tuple[str, pa.RecordBatch])
         | "Group totals" >> beam.GroupByKey()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,6 +59,15 @@ class Spool:
             offset += len(block)
         _END[path.parent] = Spot(position, path, offset)
         return Bounds(first, position)
+
+    def since(self, source: str, moment: datetime) -> int:
+        """Return the first position of the first file that was written to since a moment."""
+        changed = (
+            first
+            for first, path in self._files(source)
+            if path.stat().st_mtime >= moment.timestamp()
+        )
+        return next(changed, self.bounds(source).end)
 
     def read(self, source: str, position: int, rows: int, *, wait: bool = True) -> Poll | None:
         """Return at most so many lines from a position on, all from one file."""

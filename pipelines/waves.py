@@ -24,9 +24,13 @@ def plan_waves(plan: SaltingPlan, pieces: Sequence[Piece], memory: int | None) -
 
     A group is never split: the smallest budget that works holds the largest group.
     """
-    weight = _group_bytes(plan, pieces)
+    return _waves(plan, pieces, runs_of_groups(_group_bytes(plan, pieces), memory))
+
+
+def runs_of_groups(weight: list[int], memory: int | None) -> list[list[int]]:
+    """Return groups of these bytes in runs that fit a budget of memory."""
     budget = _budget(memory, max(weight, default=0)) if memory else float("inf")
-    return _waves(plan, pieces, _even(weight, budget))
+    return _even(weight, budget)
 
 
 def _even(weight: list[int], budget: float) -> list[list[int]]:

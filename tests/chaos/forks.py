@@ -23,6 +23,7 @@ from rich.console import Console
 from isopach.feeds.load import load_declaration
 from isopach.jobs import live, stream  # noqa: F401
 from isopach.jobs.cli import app
+from isopach.jobs.delivered import Deliveries
 from isopach.jobs.nightly import Options, run_night
 from isopach.jobs.progress import Progress
 from isopach.lake.places import Place
@@ -80,7 +81,7 @@ def night(folder: str, day: str, die: int | None = None) -> int:
         declaration = load_declaration(str(home / "visits.yaml"))
         run_night(
             declaration,
-            Place.of(home / "landing"),
+            Deliveries(Place.of(home / "landing")),
             Place.of(home / "lake"),
             date.fromisoformat(day),
             Options(),

@@ -14,6 +14,7 @@ import yaml
 from rich.console import Console
 
 from isopach.feeds.load import Declaration, load_declaration
+from isopach.jobs.delivered import Deliveries
 from isopach.jobs.nightly import Options, Summary, feed_tables, run_night
 from isopach.jobs.progress import Progress
 from isopach.lake import tables
@@ -125,7 +126,9 @@ class SmallNight:
             changed = declaration.feed.model_copy(update=dict(feed))
             declaration = Declaration(changed, declaration.sites, declaration.path)
         silent = Progress(Console(quiet=True))
-        return run_night(declaration, self.landing, self.lake, day, Options(**options), silent)
+        return run_night(
+            declaration, Deliveries(self.landing), self.lake, day, Options(**options), silent
+        )
 
     def table(self, name: str) -> pl.DataFrame:
         """Return a table: `records`, `quarantine`, a total's or one of the ledger's."""

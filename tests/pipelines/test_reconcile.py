@@ -24,6 +24,7 @@ from isopach.feeds.sales_events import Plan
 from isopach.feeds.spool import SpoolWriter
 from isopach.feeds.targets import SpoolTarget
 from isopach.jobs import nightly, reconciling
+from isopach.jobs.delivered import Deliveries
 from isopach.jobs.micro_batches import Options
 from isopach.jobs.nightly import feed_tables, run_night
 from isopach.jobs.progress import Progress
@@ -86,7 +87,7 @@ def sales(tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, dict[
     night = write_night(folder / "landing", DAY, rows=ROWS, faults=True).faults
     silent = Progress(Console(quiet=True))
     landing = Place.of(folder / "landing")
-    summary = run_night(declaration, landing, lake, DAY, nightly.Options(), silent)
+    summary = run_night(declaration, Deliveries(landing), lake, DAY, nightly.Options(), silent)
     proof = verify(lake, declaration.feed, feed_tables(declaration), None)
     assert proof.findings == []
     held = {one["site"] for one in summary.held}

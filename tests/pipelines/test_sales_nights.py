@@ -21,6 +21,7 @@ from rich.console import Console
 from isopach.feeds.load import load_declaration
 from isopach.feeds.sales import write_night
 from isopach.feeds.sales_truth import Truth
+from isopach.jobs.delivered import Deliveries
 from isopach.jobs.nightly import Options, Summary, feed_tables, run_night
 from isopach.jobs.progress import Progress
 from isopach.lake import tables
@@ -57,7 +58,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     truth = write_night(folder / "landing", DAY, rows=20_000, faults=True)
     landing, lake = Place.of(folder / "landing"), Place.of(folder / "lake")
     silent = Progress(Console(quiet=True))
-    summary = run_night(DECLARATION, landing, lake, DAY, Options(), silent)
+    summary = run_night(DECLARATION, Deliveries(landing), lake, DAY, Options(), silent)
     return Ran(folder / "landing" / "sales", lake, summary, truth)
 
 

@@ -1,0 +1,79 @@
+"""Deliveries as the input of a night."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from isopach.feeds.rules import declared_rules
+from isopach.jobs.audits import audit
+from isopach.jobs.inputs import Scope
+from isopach.jobs.runners import pipeline_on
+from isopach.lake.places import Place
+from isopach.lake.publish import Verdict
+from isopach.lake.staged import Staged
+from isopach.pipelines.deliveries import Delivery, find_deliveries
+from isopach.pipelines.nightly import Wave, build
+from isopach.pipelines.pieces import plan_pieces
+from isopach.pipelines.staging import Target
+from isopach.pipelines.waves import plan_waves
+from isopach.transforms.salt import SaltingPlan, plan_salts
+
+
+@dataclass(frozen=True)
+class Deliveries:
+    """The newest delivery of each site in a landing zone; planning raises LandingError."""
+
+    landing: Place
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {"landing": self.landing.uri}
+
+    def plan(self, scope: Scope, usual: Mapping[str, int], memory: int | None) -> Delivered:
+        """Find what was delivered, and cut it into pieces and waves."""
+        feed = scope.declaration.feed
+        found = find_deliveries(self.landing, feed.feed, scope.day, scope.only)
+        pieces = plan_pieces(self.landing, feed.feed, scope.day, found, usual)
+        rows: Counter[str] = Counter()
+        for piece in pieces:
+            rows[piece.site] += piece.rows
+        salting = plan_salts(rows, feed.salting.target_rows)
+        waves = plan_waves(salting, pieces, memory) if pieces else []
+        return Delivered(self.landing, scope, found, salting, waves)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """Deliveries of a business date, planned."""
+
+    landing: Place
+    scope: Scope
+    found: list[Delivery]
+    salting: SaltingPlan
+    waves: list[Wave]
+
+    @property
+    def rows(self) -> int:
+        return sum(piece.rows for wave in self.waves for piece in wave.pieces)
+
+    def stage(self, wave: Wave, target: Target, runner: str, beam: Sequence[str]) -> None:
+        """Stage a wave's pieces."""
+        declaration = self.scope.declaration
+        pipeline = pipeline_on(runner, beam)
+        build(
+            pipeline,
+            feed=declaration.feed,
+            sites=declaration.sites,
+            rules=declared_rules(declaration.feed),
+            landing=self.landing,
+            target=target,
+            plan=self.salting,
+            wave=wave,
+        )
+        pipeline.run().wait_until_finish()
+
+    def audit(self, staged: Staged) -> tuple[list[Verdict], list[str]]:
+        """Judge each delivery, and each site without one."""
+        return audit(self.scope, self.found, staged)
