@@ -11,7 +11,13 @@ from typing import Annotated, Any
 
 import typer
 
-from isopach.jobs import nightly_command, publish_command, reconcile_command, stream_command
+from isopach.jobs import (
+    nightly_command,
+    publish_command,
+    reconcile_command,
+    repair_command,
+    stream_command,
+)
 from isopach.jobs.arguments import (
     Day,
     FeedName,
@@ -38,6 +44,7 @@ app.command(epilog=nightly_command.EXAMPLES)(nightly_command.nightly)
 app.command(epilog=stream_command.EXAMPLES)(stream_command.stream)
 app.command(epilog=reconcile_command.EXAMPLES)(reconcile_command.reconcile)
 app.command(epilog=publish_command.EXAMPLES)(publish_command.publish)
+app.command(epilog=repair_command.EXAMPLES)(repair_command.repair)
 
 
 def main() -> None:

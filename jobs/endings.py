@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from deltalake.exceptions import DeltaError
 
-from isopach.lake.commits import version
+from isopach.lake.commits import newest, version
 from isopach.lake.ledger import Run, record_run, runs_under_way
 from isopach.lake.places import Place
 from isopach.lake.publish import VERDICTS, FeedTables, publish, reopen
+from isopach.lake.staged import Staged
 from isopach.lake.waiting import held_windows
 from isopach.pipelines.staging import Target, staging
 from isopach.transforms.threads import wait_until_idle
@@ -96,3 +97,13 @@ def delete_staged(lake: Place, to: FeedTables, run: str) -> None:
                     if file.base_name.startswith(run):
                         (place / folder.base_name / file.base_name).delete()
     (staging(lake, to.feed) / run).delete()
+
+
+def delete_unpublished(lake: Place, to: FeedTables, staged: Staged) -> None:
+    """Delete files that a run has staged and nobody will publish any more."""
+    for table in to.all:
+        now = newest(lake, table)
+        there = {file.path for file in now.files} if now else set()
+        for file in staged.files.get(table.name.removeprefix(f"{to.feed}/"), []):
+            if file.path not in there:
+                (table.place(lake) / file.path).delete()

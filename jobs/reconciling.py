@@ -13,15 +13,22 @@ import polars as pl
 from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
 from isopach.jobs.runners import pipeline_on
-from isopach.lake.commits import newest
+from isopach.lake.commits import Snapshot, newest
 from isopach.lake.landings import NUMBER
 from isopach.lake.places import Place
 from isopach.lake.publish import DIFFERENCES, FeedTables, Verdict, windows_of
 from isopach.lake.staged import Staged
-from isopach.pipelines.causes import LOST, UNEXPLAINED, explained, look
-from isopach.pipelines.findings import Finding
+from isopach.pipelines.causes import LOST, UNEXPLAINED, explained
 from isopach.pipelines.provisional import stream_counts
-from isopach.pipelines.reconcile import Compared, build, forget_found, found_files, parts_of
+from isopach.pipelines.reconcile import (
+    STREAM,
+    Compared,
+    build,
+    forget_found,
+    found_files,
+    parts_of,
+)
+from isopach.pipelines.seen import look
 from isopach.pipelines.staging import Target
 from isopach.pipelines.verify_stream import BEHIND, verify_stream
 from isopach.transforms.compare import DIFFERENCE, EXTRA, MISSING
@@ -87,17 +94,43 @@ def reconcile(night: Night) -> Reconciled:
     for window in differing:
         staged = night.staged.counts.get(window, {}).get("accepted", 0)
         rows[window[0]] += staged + ours.get(window, Tally()).accepted
-    to = Compared(lake, feed, tuple(differing), night.target.folder)
+    found = compare_rows(night, records, differing, rows, STREAM)
+    sources = found["batch_source"].drop_nulls().unique()
+    aside = night.staged.files.get("quarantine", [])
+    seen = look(lake, feed, aside, _days(differing), findings, sources)
+    reasoned = explained(found, seen, feed)
+    write_differences(night.target.folder, reasoned)
+    return _counted(reasoned, len(windows))
+
+
+def compare_rows(
+    night: Night, records: Snapshot, windows: Sequence[Window], rows: Counter[str], mode: str
+) -> pl.DataFrame:
+    """Compare what is staged with what records have of a mode; return the records that differ.
+
+    Args:
+        rows: of each site on both sides together, about.
+    """
+    feed, folder = night.declaration.feed, night.target.folder
+    forget_found(folder)
+    to = Compared(night.target.lake, feed, tuple(windows), folder, mode)
     pipeline = pipeline_on(night.runner, night.beam)
     build(
         pipeline,
-        parts=parts_of(records, night.staged.files.get("records", []), differing),
+        parts=parts_of(records, night.staged.files.get("records", []), windows),
         to=to,
         plan=plan_salts(rows, 2 * feed.salting.target_rows),
     )
     pipeline.run().wait_until_finish()
-    found = _with_causes(night, differing, findings)
-    return _counted(found, len(windows))
+    parts = [pl.read_parquet(place.read_bytes()) for place in found_files(folder)]
+    return pl.concat([pl.DataFrame(schema=DIFFERENCE), *parts])
+
+
+def write_differences(folder: Place, rows: pl.DataFrame) -> None:
+    """Write explained differences to a staging folder, from where they are published."""
+    place = folder / DIFFERENCES
+    with place.filesystem.open_output_stream(place.path) as sink:
+        rows.drop("stream_run", "batch_run").write_parquet(sink)
 
 
 def _unsettled(lake: Place, feed: Feed, windows: Sequence[Window]) -> list[Window]:
@@ -118,23 +151,6 @@ def _same(window: Window, ours: Mapping[Any, Tally], night: Night) -> bool:
     counts = night.staged.counts.get(window, {})
     batch = tuple(counts.get(name, 0) for name in ("accepted", "checksum_a", "checksum_b"))
     return (tally.accepted, tally.checksum_a, tally.checksum_b) == batch
-
-
-def _with_causes(
-    night: Night, windows: Sequence[Window], findings: Sequence[Finding]
-) -> pl.DataFrame:
-    """Say why records differ, and write them to the staging folder."""
-    feed, folder = night.declaration.feed, night.target.folder
-    parts = [pl.read_parquet(place.read_bytes()) for place in found_files(folder)]
-    found = pl.concat([pl.DataFrame(schema=DIFFERENCE), *parts])
-    aside = night.staged.files.get("quarantine", [])
-    sources = found["batch_source"].drop_nulls().unique()
-    seen = look(night.target.lake, feed, aside, _days(windows), findings, sources)
-    rows = explained(found, seen, feed)
-    place = folder / DIFFERENCES
-    with place.filesystem.open_output_stream(place.path) as sink:
-        rows.drop("stream_run", "batch_run").write_parquet(sink)
-    return rows
 
 
 def _counted(found: pl.DataFrame, compared: int) -> Reconciled:

@@ -15,6 +15,7 @@ from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
 from isopach.jobs.approving import Approved
 from isopach.jobs.nightly import Summary
+from isopach.jobs.repairing import Repaired
 from isopach.jobs.stream import Summary as Streamed
 from isopach.pipelines.verify import Proof
 
@@ -115,6 +116,20 @@ def approved(console: Console, done: Approved) -> None:
         _held(console, f"{window.business_date} {window.site}", reason)
     if any(window.problem is None for window in done.waiting):
         console.print("publish them all the same: add --approve")
+
+
+def repaired(console: Console, done: Repaired, limit: int) -> None:
+    """Print what was corrected, and that nothing differs any more."""
+    if done.repaired:
+        differences(console, done.differences, limit, done.compared)
+    for item in done.left:
+        _held(console, item["site"], item["reason"])
+    same = done.compared - len(done.repaired)
+    said = f"{same:,} of {done.compared:,} settled windows agree with what is there now"
+    if done.repaired:
+        said += f"; {len(done.repaired):,} replaced and compared again: "
+        said += f"{done.again:,} records differ" if done.again else "nothing differs"
+    console.print(said, highlight=False)
 
 
 def stream(console: Console, summary: Streamed) -> None:

@@ -18,7 +18,6 @@ from isopach.lake.replace import (
     replace_rows,
     revise,
     upsert,
-    write_partitions,
     write_rows,
 )
 from isopach.lake.staged import Staged, Window, read_staged
@@ -223,12 +222,28 @@ def _publish_quarantine(
 def _publish_differences(
     lake: Place, feed: str, run: str, folder: Place, verdicts: Sequence[Verdict]
 ) -> None:
-    """Put in what a run found to differ, in place of what it found of the same windows before."""
+    """Put in what a run found to differ, in place of what it found of the same windows before.
+
+    Publishing a window corrects what differed in it, whichever run had found it.
+    """
     found, table = differences_of(folder, run, feed), tables.DIFFERENCES
-    if found.is_empty() and newest(lake, table) is None:
+    if not verdicts or (found.is_empty() and newest(lake, table) is None):
         return
-    out = _frame([(v.site, v.day) for v in verdicts]).with_columns(run=pl.lit(run))
-    replace_rows(lake, table, out, write_partitions(lake, table, found))
+    settled = _frame([(v.site, v.day) for v in verdicts if not v.held]).with_columns(now=True)
+
+    def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
+        rows = pl.concat([old.filter(pl.col("run") != run), found])
+        by = pl.when("now").then(pl.lit(run)).alias("repaired_by")
+        rows = rows.join(settled, on=KEY, how="left").with_columns(pl.coalesce("repaired_by", by))
+        rows = rows.drop("now")
+        return None if rows.equals(old) else rows
+
+    revise(
+        lake,
+        table,
+        _frame([(v.site, v.day) for v in verdicts]).with_columns(feed=pl.lit(feed)),
+        change,
+    )
 
 
 def differences_of(folder: Place, run: str, feed: str) -> pl.DataFrame:

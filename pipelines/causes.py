@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable
 
 import polars as pl
 
 from isopach.feeds.columns import MASK
 from isopach.feeds.feed import Feed
-from isopach.lake import tables
-from isopach.lake.commits import newest, scan
-from isopach.lake.files import DataFile
-from isopach.lake.landings import landed
-from isopach.lake.places import Place
-from isopach.lake.replace import read_file
-from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import WINDOW
+from isopach.pipelines.seen import Seen
 from isopach.transforms.compare import CHANGED, EXTRA, MISSING, REPEATED
 from isopach.transforms.quarantine import LATE, REJECTED
 
@@ -28,90 +19,45 @@ SCHEMA, CODE_VERSION, UNEXPLAINED = "schema", "code_version", "unexplained"
 FEWEST_CHARACTERS = 8
 """Keys with fewer are not searched for in messages that could not be read."""
 
-ASIDE = [
-    "site",
-    "row_date",
-    "key",
-    "disposition",
-    "reason",
-    "column",
-    "raw",
-    "_source",
-    "_position",
-]
 REFUSED = "rejected_in_stream"
-DECIDING = ("columns", "derive", "lookups", "hook")
-"""Parts of a declaration that a row's values follow from."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is known beside the records: rows set aside on each side, and the runs.
-
-    `lost` has the windows whose rows are not those that were counted when they landed, and what is
-    wrong (`said`); `fences` how far the stream's sources have landed.
-    """
-
-    stream: pl.DataFrame
-    batch: pl.DataFrame
-    versions: Mapping[str, str]
-    declarations: Mapping[str, str]
-    lost: pl.DataFrame
-    fences: Mapping[str, int]
-
-
-def look(
-    lake: Place,
-    feed: Feed,
-    staged: Iterable[DataFile],
-    days: Iterable[date],
-    findings: Iterable[Finding],
-    sources: Iterable[str] = (),
-) -> Seen:
-    """Return what the lake knows that may explain differences on some business dates.
-
-    `sources` are those of the night's rows, of which some may be the stream's own.
-
-    Of rows set aside whose date or site could not be read all are looked at: some thousandths of a
-    stream, which bounds the memory.
-    """
-    table, records = tables.quarantine(feed.feed), tables.records(feed.feed, feed.payload)
-    dates = list(days)
-    near = pl.col("row_date").is_in(dates) | pl.col("row_date").is_null() | pl.col("site").is_null()
-    kinds = pl.col("disposition").is_in([LATE, REJECTED])
-    stored = scan(lake, table).filter(near, kinds)
-    stream, batch = (
-        stored.filter(pl.col("_mode") == mode).select(ASIDE).collect()
-        for mode in ("stream", "batch")
-    )
-    fresh = [read_file(lake, table, file, ASIDE).filter(kinds) for file in staged]
-    runs = scan(lake, tables.RUNS).filter(pl.col("feed") == feed.feed)
-    known = runs.select("run", "code_version", "parameters").collect()
-    declarations = {
-        run: json.dumps({name: declared.get(name) for name in DECIDING}, sort_keys=True)
-        for run, text in known.select("run", "parameters").iter_rows()
-        if (declared := json.loads(text).get("feed"))
-    }
-    return Seen(
-        stream,
-        pl.concat([*fresh, batch]),
-        dict(known.select("run", "code_version").iter_rows()),
-        declarations,
-        pl.DataFrame(
-            [(one.site, one.business_date, one.message) for one in findings],
-            schema={"site": pl.String, "business_date": pl.Date, "said": pl.String},
-            orient="row",
-        ).unique(WINDOW, keep="first"),
-        {source: at.fence for source, at in landed(newest(lake, records), sources).items()},
-    )
+Explain = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 def explained(found: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
     """Return differences with `cause` and `evidence`, their keys masked where sensitive."""
+    return _explained(
+        found,
+        lambda rows: _missing(rows, seen, feed),
+        lambda rows: _extra(rows, seen, feed),
+        seen,
+        feed,
+    )
+
+
+def corrected(found: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
+    """Return how a settled date differs from what was read anew, explained; see `explained`."""
+
+    def absent(rows: pl.DataFrame, aside: pl.DataFrame, side: str) -> pl.DataFrame:
+        known, rest = _set_aside(rows, aside, "rejected_in_batch", side)
+        text = f"{side} did not have it: no row with this key was accepted, nor {_others(aside)}"
+        return pl.concat([known, _said(rest, NOT_IN_DELIVERY, text)])
+
+    return _explained(
+        found,
+        lambda rows: absent(rows, seen.stream, "the night that settled the date"),
+        lambda rows: absent(rows, seen.batch, "what was read now"),
+        seen,
+        feed,
+    )
+
+
+def _explained(
+    found: pl.DataFrame, missing: Explain, extra: Explain, seen: Seen, feed: Feed
+) -> pl.DataFrame:
     kinds = {kind: found.filter(pl.col("kind") == kind) for kind in (MISSING, EXTRA, CHANGED)}
     parts = [
-        _missing(kinds[MISSING], seen, feed),
-        _extra(kinds[EXTRA], seen, feed),
+        missing(kinds[MISSING]),
+        extra(kinds[EXTRA]),
         _changed(kinds[CHANGED], seen),
         _said(
             found.filter(pl.col("kind") == REPEATED),

@@ -41,12 +41,17 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Compared:
-    """Where the rows to compare are, and where what differs goes: files in a folder."""
+    """Where the rows to compare are, and where what differs goes: files in a folder.
+
+    What is staged is held against the visible rows of one mode: a stream's, or those that nights
+    have published.
+    """
 
     lake: Place
     feed: Feed
     windows: tuple[Window, ...]
     folder: Place
+    mode: str = STREAM
 
     @property
     def columns(self) -> list[str]:
@@ -90,7 +95,8 @@ def read_side(
     """Yield a file's rows of the windows, packed, by the groups of the plan."""
     table = tables.records(to.feed.feed, to.feed.payload)
     rows = read_file(to.lake, table, part.file, to.columns)
-    rows = rows.filter(pl.col("_mode") == part.side).drop("_mode")
+    mode = BATCH if part.side == BATCH else to.mode
+    rows = rows.filter(pl.col("_mode") == mode).drop("_mode")
     rows = rows.join(windows_frame(to.windows), on=WINDOW, how="semi")
     if rows.is_empty():
         return

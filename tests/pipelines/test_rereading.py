@@ -260,9 +260,7 @@ def test_night_settles_from_a_topic(broker: Broker, stream: SmallStream) -> None
     broker.create_topic(topic, 1)
     noon = datetime.fromisoformat(f"{at('nyc')}:00+00:00")
     old = [(line("nyc", f"old{n}", f"{BEFORE}T16:00"), noon - timedelta(days=4)) for n in range(5)]
-    new: Sequence[tuple[str, datetime]] = [
-        (line("nyc", f"n{n}", at("nyc")), noon) for n in range(5)
-    ]
+    new = [(line("nyc", f"n{n}", at("nyc")), noon) for n in range(5)]
     produce(broker, topic, [*old, *new])
     log = KafkaLog(broker.address, topic).pinned()
     source = f"kafka/{topic}-0"
