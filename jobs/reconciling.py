@@ -16,8 +16,9 @@ from isopach.jobs.runners import pipeline_on
 from isopach.lake.commits import newest
 from isopach.lake.landings import NUMBER
 from isopach.lake.places import Place
-from isopach.lake.publish import DIFFERENCES, FeedTables, Verdict, windows_of
+from isopach.lake.publish import DIFFERENCES, FeedTables, windows_of
 from isopach.lake.staged import Staged
+from isopach.lake.verdicts import Verdict
 from isopach.pipelines.causes import LOST, UNEXPLAINED, explained, look
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import stream_counts
@@ -33,12 +34,14 @@ from isopach.transforms.salt import plan_salts
 class Reconciled:
     """What came of a comparison: windows compared, and records that differ by cause.
 
-    `found` has how many records of a window differ, by kind and by cause.
+    `found` has how many records of a window differ, by kind and by cause; `streamed` how many rows
+    the stream had counted in each window that was compared.
     """
 
     compared: int = 0
     causes: dict[str, int] = field(default_factory=dict)
     found: Mapping[Window, Counter[str]] = field(default_factory=dict)
+    streamed: Mapping[Window, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ def reconcile(night: Night) -> Reconciled:
         return Reconciled()
     windows = _unsettled(lake, feed, night.windows)
     ours = stream_counts(lake, feed.feed, (day for _, day in windows))
+    streamed = {window: ours.get(window, Tally()).accepted for window in windows}
     findings = [
         finding
         for day in _days(windows)
@@ -81,7 +85,7 @@ def reconcile(night: Night) -> Reconciled:
         if late or feed.reconcile.ignore or window in wrong or not _same(window, ours, night)
     ]
     if not differing:
-        return Reconciled(len(windows))
+        return Reconciled(len(windows), streamed=streamed)
     rows: Counter[str] = Counter()
     for window in differing:
         staged = night.staged.counts.get(window, {}).get("accepted", 0)
@@ -96,7 +100,7 @@ def reconcile(night: Night) -> Reconciled:
     )
     pipeline.run().wait_until_finish()
     found = _with_causes(night, differing, findings)
-    return _counted(found, len(windows))
+    return _counted(found, streamed)
 
 
 def _unsettled(lake: Place, feed: Feed, windows: Sequence[Window]) -> list[Window]:
@@ -135,9 +139,9 @@ def _with_causes(
     return rows
 
 
-def _counted(found: pl.DataFrame, compared: int) -> Reconciled:
+def _counted(found: pl.DataFrame, streamed: Mapping[Window, int]) -> Reconciled:
     causes = dict(found["cause"].value_counts(sort=True).iter_rows())
-    return Reconciled(compared, causes, counted(found))
+    return Reconciled(len(streamed), causes, counted(found), streamed)
 
 
 def counted(found: pl.DataFrame) -> dict[Window, Counter[str]]:
@@ -171,11 +175,15 @@ def breach(figures: Counter[str], feed: Feed) -> str | None:
 
 
 def judged(verdicts: Sequence[Verdict], reconciled: Reconciled, feed: Feed) -> list[Verdict]:
-    """Return verdicts that hold windows which differ by more than their feed allows."""
-    if feed.reconcile.breach != "hold":
-        return list(verdicts)
-    held = {window: breach(figures, feed) for window, figures in reconciled.found.items()}
+    """Return verdicts that say what was compared, and hold windows that differ too much."""
+    hold = feed.reconcile.breach == "hold"
+    found = reconciled.found.items() if hold else ()
+    held = {window: breach(figures, feed) for window, figures in found}
     return [
-        replace(verdict, held=verdict.held or held.get((verdict.site, verdict.day)))
+        replace(
+            verdict,
+            held=verdict.held or held.get((verdict.site, verdict.day)),
+            streamed=reconciled.streamed.get((verdict.site, verdict.day)),
+        )
         for verdict in verdicts
     ]
