@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 import polars as pl
 
@@ -15,8 +15,9 @@ from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, reconcile
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import Verdict, close_to_streams, publish, reopen, write_verdicts
+from isopach.lake.publish import close_to_streams, publish, reopen
 from isopach.lake.staged import STAGED, read_staged
+from isopach.lake.verdicts import Verdict, write_verdicts
 from isopach.lake.waiting import held_windows
 from isopach.pipelines.staging import Target
 
@@ -30,6 +31,7 @@ class Waiting:
     reason: str
     declared: int | None = None
     delivery: str | None = None
+    arrived: datetime | None = None
     accepted: int = 0
     problem: str | None = None
 
@@ -113,7 +115,15 @@ def approve(
             compared = reconcile(sides)
         with show.phase("Publish", {}):
             verdicts = [
-                Verdict(*window, None, one.declared, one.delivery, f"{said}: {one.reason}")
+                Verdict(
+                    *window,
+                    None,
+                    one.declared,
+                    one.delivery,
+                    one.arrived,
+                    compared.streamed.get(window),
+                    f"{said}: {one.reason}",
+                )
                 for window, one in zip(windows, chosen, strict=True)
             ]
             write_verdicts(target.folder, verdicts)

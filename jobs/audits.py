@@ -15,9 +15,10 @@ from isopach.feeds.sites import Site
 from isopach.jobs.inputs import Scope
 from isopach.lake import tables
 from isopach.lake.places import Place
-from isopach.lake.publish import LOG, Verdict
+from isopach.lake.publish import LOG
 from isopach.lake.replace import read_file
 from isopach.lake.staged import Staged
+from isopach.lake.verdicts import Verdict
 from isopach.pipelines.deliveries import Delivery
 from isopach.transforms.quarantine import UNREADABLE
 
@@ -38,7 +39,8 @@ def audit(
             unreadable=tuple(unreadable.get(delivery.site, ())),
         )
         reasons = "; ".join(reasons_to_hold(evidence)) or None
-        verdicts.append(Verdict(delivery.site, day, reasons, delivery.declared, delivery.name))
+        said = (delivery.declared, delivery.name, delivery.delivered_at)
+        verdicts.append(Verdict(delivery.site, day, reasons, *said))
     delivered = {delivery.site for delivery in deliveries}
     missing = [site for site in scope.due if site.site not in delivered]
     awaited = _awaited(missing, day)

@@ -7,7 +7,7 @@ import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -86,18 +86,32 @@ def check(feed: FeedName, as_json: Json = False) -> None:
         show.declaration(out, declaration)
 
 
-@app.command(epilog="isopach counts sales --lake lake --date 2026-03-08")
+@app.command(
+    epilog="isopach counts sales --lake lake --date 2026-03-08\n\n"
+    "isopach counts sales --lake lake --date 2026-03-08 --site S001 --json"
+)
 def counts(
     feed: FeedName, lake: Lake, day: Day = None, site: Sites = None, as_json: Json = False
 ) -> None:
-    """Show what was read and became of it, per site, and the windows' states."""
-    from isopach.jobs import show
+    """Show what sites declared, what batch and stream read and became of it, and if it adds up.
+
+    One row for each site and business date. A row that does not add up says by how much, and which
+    records, by the differences that nights found, account for it.
+    """
+    from isopach.jobs import show_windows
     from isopach.jobs.queries import window_counts
+    from isopach.jobs.three_way import three_way
 
     declaration = declaration_of(feed)
     with explained(err):
-        rows = window_counts(place_of(lake), declaration.feed.feed, day_of(day), site)
-    _table("counts", rows, as_json) if as_json else show.counts(out, rows)
+        home, name = place_of(lake), declaration.feed.feed
+        rows = three_way(home, name, day_of(day), site)
+        if as_json:
+            by_mode = window_counts(home, name, day_of(day), site).to_dicts()
+            document = {"counts": by_mode, "three_way": rows.to_dicts()}
+            print(json.dumps(document, default=str))
+        else:
+            show_windows.counts(out, rows)
 
 
 @app.command(epilog="isopach quarantine sales --lake lake --reason malformed --limit 5")
@@ -157,10 +171,6 @@ def demo(
         document = run_demo(to, rows, out if not as_json else err, err)
     if as_json:
         print(json.dumps(document, default=str))
-
-
-def _table(name: str, rows: Any, as_json: bool) -> None:
-    print(json.dumps({name: rows.to_dicts()}, default=str))
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ from isopach.jobs.audits import audit
 from isopach.jobs.inputs import Scope
 from isopach.jobs.runners import pipeline_on
 from isopach.lake.places import Place
-from isopach.lake.publish import Verdict
 from isopach.lake.staged import Staged
+from isopach.lake.verdicts import Verdict
 from isopach.pipelines.deliveries import Delivery, find_deliveries
 from isopach.pipelines.nightly import Wave, build
 from isopach.pipelines.pieces import plan_pieces

@@ -7,8 +7,9 @@ from deltalake.exceptions import DeltaError
 from isopach.lake.commits import newest, version
 from isopach.lake.ledger import Run, record_run, runs_under_way
 from isopach.lake.places import Place
-from isopach.lake.publish import VERDICTS, FeedTables, publish, reopen
+from isopach.lake.publish import FeedTables, publish, reopen
 from isopach.lake.staged import Staged
+from isopach.lake.verdicts import VERDICTS
 from isopach.lake.waiting import held_windows
 from isopach.pipelines.staging import Target, staging
 from isopach.transforms.threads import wait_until_idle

@@ -10,8 +10,8 @@ from typing import Protocol
 from isopach.feeds.load import Declaration
 from isopach.feeds.sites import Site
 from isopach.lake.places import Place
-from isopach.lake.publish import Verdict
 from isopach.lake.staged import Staged
+from isopach.lake.verdicts import Verdict
 from isopach.pipelines.nightly import Wave
 from isopach.pipelines.staging import Target
 from isopach.transforms.salt import SaltingPlan

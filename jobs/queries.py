@@ -18,13 +18,23 @@ WINDOW = ["site", "business_date"]
 FIGURES = ["read", "accepted", "rejected", "late", "duplicate", "declared", "bytes"]
 
 
+def chosen(day: date | None, sites: Sequence[str] | None) -> pl.Expr:
+    """Return which windows are asked for."""
+    some = pl.lit(True)
+    if day is not None:
+        some &= pl.col("business_date") == day
+    if sites:
+        some &= pl.col("site").is_in(list(sites))
+    return some
+
+
 def window_counts(
     lake: Place, feed: str, day: date | None, sites: Sequence[str] | None
 ) -> pl.DataFrame:
     """Return the counts of each window, with its state: a night's newest run, a stream's all."""
-    chosen = _chosen(day, sites) & (pl.col("feed") == feed)
-    windows = scan(lake, tables.WINDOWS).filter(chosen).collect()
-    by_mode = scan(lake, tables.COUNTS).filter(chosen).sort("run").group_by(*WINDOW, "mode")
+    some = chosen(day, sites) & (pl.col("feed") == feed)
+    windows = scan(lake, tables.WINDOWS).filter(some).collect()
+    by_mode = scan(lake, tables.COUNTS).filter(some).sort("run").group_by(*WINDOW, "mode")
     batch = by_mode.agg(pl.col(*FIGURES, "run", "delivery").last()).filter(mode="batch")
     every_run = by_mode.agg(pl.col(FIGURES).sum(), pl.col("run", "delivery").last()).filter(
         mode="stream"
@@ -80,8 +90,8 @@ def recorded_differences(
     lake: Place, feed: str, day: date, sites: Sequence[str] | None
 ) -> pl.DataFrame:
     """Return what nights have found to differ from the stream: of each window the newest."""
-    chosen = _chosen(day, sites) & (pl.col("feed") == feed)
-    rows = scan(lake, tables.DIFFERENCES).filter(chosen).collect()
+    some = chosen(day, sites) & (pl.col("feed") == feed)
+    rows = scan(lake, tables.DIFFERENCES).filter(some).collect()
     newest = rows.group_by(WINDOW).agg(pl.col("run").max())
     found = rows.join(newest, on=[*WINDOW, "run"], how="semi")
     return found.sort(*WINDOW, "kind", "cause", "key")
@@ -90,14 +100,5 @@ def recorded_differences(
 def _aside(
     lake: Place, feed: str, day: date | None, sites: Sequence[str] | None, reason: str | None
 ) -> pl.LazyFrame:
-    rows = scan(lake, tables.quarantine(feed)).filter(_chosen(day, sites))
+    rows = scan(lake, tables.quarantine(feed)).filter(chosen(day, sites))
     return rows if reason is None else rows.filter(pl.col("reason") == reason)
-
-
-def _chosen(day: date | None, sites: Sequence[str] | None) -> pl.Expr:
-    chosen = pl.lit(True)
-    if day is not None:
-        chosen &= pl.col("business_date") == day
-    if sites:
-        chosen &= pl.col("site").is_in(list(sites))
-    return chosen

@@ -16,8 +16,9 @@ from isopach.jobs.runners import pipeline_on
 from isopach.lake.commits import Snapshot, newest
 from isopach.lake.landings import NUMBER
 from isopach.lake.places import Place
-from isopach.lake.publish import DIFFERENCES, FeedTables, Verdict, windows_of
+from isopach.lake.publish import DIFFERENCES, FeedTables, windows_of
 from isopach.lake.staged import Staged
+from isopach.lake.verdicts import Verdict
 from isopach.pipelines.causes import LOST, UNEXPLAINED, explained
 from isopach.pipelines.provisional import stream_counts
 from isopach.pipelines.reconcile import (
@@ -40,12 +41,14 @@ from isopach.transforms.salt import plan_salts
 class Reconciled:
     """What came of a comparison: windows compared, and records that differ by cause.
 
-    `found` has how many records of a window differ, by kind and by cause.
+    `found` has how many records of a window differ, by kind and by cause; `streamed` how many rows
+    the stream had counted in each window that was compared.
     """
 
     compared: int = 0
     causes: dict[str, int] = field(default_factory=dict)
     found: Mapping[Window, Counter[str]] = field(default_factory=dict)
+    streamed: Mapping[Window, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ def reconcile(night: Night) -> Reconciled:
         return Reconciled()
     windows = _unsettled(lake, feed, night.windows)
     ours = stream_counts(lake, feed.feed, (day for _, day in windows))
+    streamed = {window: ours.get(window, Tally()).accepted for window in windows}
     findings = [
         finding
         for day in _days(windows)
@@ -89,7 +93,7 @@ def reconcile(night: Night) -> Reconciled:
         if late or feed.reconcile.ignore or window in wrong or not _same(window, ours, night)
     ]
     if not differing:
-        return Reconciled(len(windows))
+        return Reconciled(len(windows), streamed=streamed)
     rows: Counter[str] = Counter()
     for window in differing:
         staged = night.staged.counts.get(window, {}).get("accepted", 0)
@@ -100,7 +104,7 @@ def reconcile(night: Night) -> Reconciled:
     seen = look(lake, feed, aside, _days(differing), findings, sources)
     reasoned = explained(found, seen, feed)
     write_differences(night.target.folder, reasoned)
-    return _counted(reasoned, len(windows))
+    return _counted(reasoned, streamed)
 
 
 def compare_rows(
@@ -153,9 +157,9 @@ def _same(window: Window, ours: Mapping[Any, Tally], night: Night) -> bool:
     return (tally.accepted, tally.checksum_a, tally.checksum_b) == batch
 
 
-def _counted(found: pl.DataFrame, compared: int) -> Reconciled:
+def _counted(found: pl.DataFrame, streamed: Mapping[Window, int]) -> Reconciled:
     causes = dict(found["cause"].value_counts(sort=True).iter_rows())
-    return Reconciled(compared, causes, counted(found))
+    return Reconciled(len(streamed), causes, counted(found), streamed)
 
 
 def counted(found: pl.DataFrame) -> dict[Window, Counter[str]]:
@@ -198,9 +202,13 @@ def to_hold(figures: Counter[str], feed: Feed) -> str | None:
 
 
 def judged(verdicts: Sequence[Verdict], reconciled: Reconciled, feed: Feed) -> list[Verdict]:
-    """Return verdicts that hold windows which differ in a way that their feed holds."""
+    """Return verdicts that say what was compared, and hold windows as their feed says."""
     held = {window: to_hold(figures, feed) for window, figures in reconciled.found.items()}
     return [
-        replace(verdict, held=verdict.held or held.get((verdict.site, verdict.day)))
+        replace(
+            verdict,
+            held=verdict.held or held.get((verdict.site, verdict.day)),
+            streamed=reconciled.streamed.get((verdict.site, verdict.day)),
+        )
         for verdict in verdicts
     ]

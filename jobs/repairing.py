@@ -26,8 +26,8 @@ from isopach.lake.publish import (
     differences_of,
     publish,
     windows_of,
-    write_verdicts,
 )
+from isopach.lake.verdicts import write_verdicts
 from isopach.pipelines.causes import corrected
 from isopach.pipelines.reconcile import BATCH
 from isopach.pipelines.seen import look_at_nights

@@ -12,8 +12,8 @@ from isopach.jobs.inputs import Scope
 from isopach.jobs.runners import pipeline_on
 from isopach.lake import tables
 from isopach.lake.commits import scan
-from isopach.lake.publish import Verdict
 from isopach.lake.staged import Staged
+from isopach.lake.verdicts import Verdict
 from isopach.pipelines.logs import Log
 from isopach.pipelines.micro_batch import Range
 from isopach.pipelines.nightly import Wave

@@ -50,7 +50,7 @@ def night(console: Console, summary: Summary) -> None:
     if summary.compared:
         _compared(console, summary)
     for item in summary.held:
-        _held(console, item["site"], item["reason"])
+        held(console, item["site"], item["reason"])
     for extra in summary.extra:
         text = "  undeclared column {column!r} of {site}: {rows:,} rows have a value".format(
             **extra
@@ -94,7 +94,7 @@ def differences(
         console.print(said + "".join(sides), markup=False, highlight=False)
     window = pl.struct("site", "business_date").n_unique().alias("windows")
     counted = rows.group_by("kind", "cause").agg(window, pl.len().alias("records"))
-    _print(console, counted.sort("records", "kind", "cause", descending=True))
+    table(console, counted.sort("records", "kind", "cause", descending=True))
 
 
 def approved(console: Console, done: Approved) -> None:
@@ -113,7 +113,7 @@ def approved(console: Console, done: Approved) -> None:
         )
     for window in done.waiting:
         reason = window.reason + (f" ({window.problem})" if window.problem else "")
-        _held(console, f"{window.business_date} {window.site}", reason)
+        held(console, f"{window.business_date} {window.site}", reason)
     if any(window.problem is None for window in done.waiting):
         console.print("publish them all the same: add --approve")
 
@@ -123,7 +123,7 @@ def repaired(console: Console, done: Repaired, limit: int) -> None:
     if done.repaired:
         differences(console, done.differences, limit, done.compared)
     for item in done.left:
-        _held(console, item["site"], item["reason"])
+        held(console, item["site"], item["reason"])
     same = done.compared - len(done.repaired)
     said = f"{same:,} of {done.compared:,} settled windows agree with what is there now"
     if done.repaired:
@@ -179,28 +179,11 @@ def declaration(console: Console, declared: Declaration) -> None:
         console.print(f"totals_{name}: by {', '.join(total.by)}: {', '.join(total.measures)}")
 
 
-def counts(console: Console, rows: pl.DataFrame) -> None:
-    """Print counts per window, both modes one above the other, and why windows are held."""
-    if rows.is_empty():
-        console.print("no windows: nothing of this was run there yet")
-        return
-    window = ["business_date", "site", "state"]
-    modes = ["mode"] if rows["mode"].n_unique() > 1 else []
-    figures = ["read", "accepted", "rejected", "late", "duplicate", "declared"]
-    _print(console, rows.select(*window, *modes, *figures))
-    for day, site, reason in rows.drop_nulls("reason").select(*window[:2], "reason").rows():
-        _held(console, f"{day} {site}", reason)
-    states = rows.group_by("business_date", "state").agg(
-        windows=pl.len(), rows=pl.col("rows").sum()
-    )
-    _print(console, states.sort("business_date", "state"))
-
-
 def modes(console: Console, rows: pl.DataFrame) -> None:
     """Print counts of all sites together, both modes of a date one above the other."""
     figures = ["read", "accepted", "rejected", "late", "duplicate"]
     sums = rows.group_by("business_date", "mode").agg(pl.col(figures).sum()).drop_nulls("mode")
-    _print(console, sums.sort("business_date", "mode"))
+    table(console, sums.sort("business_date", "mode"))
 
 
 def quarantine(console: Console, reasons: pl.DataFrame, rows: pl.DataFrame) -> None:
@@ -215,7 +198,7 @@ def quarantine(console: Console, reasons: pl.DataFrame, rows: pl.DataFrame) -> N
         )
         said = f"{row['business_date']} {row['site']}  {why}  {place}\n  {row['raw']}"
         console.print(said, markup=False, highlight=False)
-    _print(console, reasons)
+    table(console, reasons)
 
 
 def proof(console: Console, proof: Proof) -> None:
@@ -241,12 +224,14 @@ def proof(console: Console, proof: Proof) -> None:
         console.print(f"not verified: {len(proof.findings):,} findings in {said}", style="red")
 
 
-def _held(console: Console, window: str, reason: str) -> None:
+def held(console: Console, window: str, reason: str) -> None:
+    """Print why a window is held."""
     console.print(f"  held {window}: {reason}", style="yellow", markup=False, highlight=False)
 
 
-def _print(console: Console, rows: pl.DataFrame) -> None:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+def table(console: Console, rows: pl.DataFrame) -> None:
+    """Print rows; numbers, dates and states are never folded."""
+    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for name, kind in rows.schema.items():
         title, number = "date" if name == "business_date" else name, kind.is_numeric()
         justify: Literal["right", "left"] = "right" if number else "left"
@@ -254,10 +239,10 @@ def _print(console: Console, rows: pl.DataFrame) -> None:
         least = (
             min(4, max(map(len, rows["site"].drop_nulls()), default=1)) if title == "site" else 1
         )
-        table.add_column(title, justify=justify, overflow="fold", no_wrap=whole, min_width=least)
+        shown.add_column(title, justify=justify, overflow="fold", no_wrap=whole, min_width=least)
     for row in rows.iter_rows():
-        table.add_row(*_cells(row))
-    console.print(table)
+        shown.add_row(*_cells(row))
+    console.print(shown)
 
 
 def _cells(row: Sequence[Any]) -> list[str]:

@@ -117,11 +117,18 @@ def version(lake: Place, table: Table) -> int | None:
 
 
 def scan(lake: Place, table: Table) -> pl.LazyFrame:
-    """Return a table's rows, lazily; an empty frame if it was never written."""
+    """Return a table's rows, lazily; an empty frame if it was never written.
+
+    Columns that a table of an older version does not have yet are null.
+    """
     delta = open_table(lake, table)
+    empty = empty_frame(table.schema)
     if delta is None:
-        return empty_frame(table.schema).lazy()
-    return pl.scan_delta(delta)
+        return empty.lazy()
+    stored = {field.name for field in delta.schema().fields}
+    absent = {n: pl.lit(None, kind) for n, kind in empty.schema.items() if n not in stored}
+    rows = pl.scan_delta(delta)
+    return rows.with_columns(**absent) if absent else rows
 
 
 def commit(lake: Place, table: Table, decide: Decide) -> int:

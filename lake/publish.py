@@ -22,8 +22,8 @@ from isopach.lake.replace import (
 )
 from isopach.lake.staged import Staged, Window, read_staged
 from isopach.lake.tables import Table
+from isopach.lake.verdicts import Verdict, read_verdicts
 
-VERDICTS = "verdicts.json"
 DIFFERENCES = "differences.parquet"
 LOG = "log"
 """Stands for the delivery of a window whose rows were read again from the stream's own log."""
@@ -43,33 +43,6 @@ class FeedTables:
     @property
     def all(self) -> list[Table]:
         return [self.records, self.quarantine, *self.totals.values()]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a window may be published, and if not, why; with its counts as read.
-
-    `approved` says who published a window that was held, and why it was.
-    """
-
-    site: str
-    day: date
-    held: str | None
-    declared: int | None = None
-    delivery: str | None = None
-    approved: str | None = None
-
-
-def write_verdicts(folder: Place, verdicts: Sequence[Verdict]) -> None:
-    """Record an audit's outcome: from here on the run is published, also after a crash."""
-    data = [{**v.__dict__, "day": v.day.isoformat()} for v in verdicts]
-    (folder / VERDICTS).write_bytes(json.dumps(data).encode())
-
-
-def read_verdicts(folder: Place) -> list[Verdict]:
-    """Return a run's recorded verdicts."""
-    data = json.loads((folder / VERDICTS).read_bytes())
-    return [Verdict(**{**item, "day": date.fromisoformat(item["day"])}) for item in data]
 
 
 def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
@@ -285,6 +258,8 @@ def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) ->
                 "delivery": verdict.delivery,
                 "reason": verdict.held or verdict.approved,
                 "extra": json.dumps(extra) if (extra := staged.extra.get(window)) else None,
+                "arrived": verdict.delivered_at and verdict.delivered_at.astimezone(UTC),
+                "streamed": verdict.streamed,
             }
         )
     return pl.DataFrame(rows, schema=tables.empty_frame(tables.COUNTS.schema).schema)

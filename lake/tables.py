@@ -119,6 +119,8 @@ COUNTS = _table(
         "delivery": pa.large_string(),
         "reason": pa.large_string(),
         "extra": pa.large_string(),  # JSON: undeclared columns, and how many rows have a value
+        "arrived": TIMESTAMP,  # when it was delivered; of a stream: when its newest rows landed
+        "streamed": pa.int64(),  # rows that the stream had, where the run compared with it
     },
     ("business_date",),
 )

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path, PurePosixPath
 
 import pyarrow.fs as pafs
@@ -74,6 +74,7 @@ class Delivery:
     declared: int | None = None
     files: tuple[DeliveredFile, ...] = ()
     problem: str | None = None
+    delivered_at: datetime | None = None
 
 
 class InvalidDeliveryError(ValueError):
@@ -125,7 +126,8 @@ def newest(folder: Place, feed: str, day: date, landing: Place) -> Delivery | No
         files = tuple(_files(manifest, place, prefix, landing))
     except (InvalidDeliveryError, OSError) as error:
         return Delivery(site, "", problem=str(error))
-    return Delivery(site, manifest.delivery, manifest.rows, files)
+    at = manifest.delivered_at
+    return Delivery(site, manifest.delivery, manifest.rows, files, delivered_at=at)
 
 
 def read_manifest(place: Place, site: str, day: date) -> Manifest:

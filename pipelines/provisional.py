@@ -86,12 +86,19 @@ def window_counts(
 
 def add_counts(old: pl.DataFrame, landings: Sequence[Landing], feed: str) -> pl.DataFrame:
     """Return rows of `ledger/counts` with what landings brought added."""
-    sums = {(r["run"], r["site"], r["business_date"]): tally_of(r) for r in old.to_dicts()}
+    now = datetime.now(UTC)
+    stored = {(r["run"], r["site"], r["business_date"]): r for r in old.iter_rows(named=True)}
+    sums = {key: tally_of(row) for key, row in stored.items()}
+    arrived = {key: row["arrived"] for key, row in stored.items()}
     for landing in landings:
         for window, counts in landing.counts.items():
             key = (landing.run, *window)
             sums[key] = add_tallies([sums.get(key, Tally()), _tally(counts)])
-    rows = [_counts_row(run, feed, (site, day), t) for (run, site, day), t in sums.items()]
+            arrived[key] = now
+    rows = [
+        _counts_row(key[0], feed, key[1:], tally) | {"arrived": arrived[key]}
+        for key, tally in sums.items()
+    ]
     return pl.DataFrame(rows, schema=old.schema)
 
 

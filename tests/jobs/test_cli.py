@@ -182,8 +182,9 @@ def test_counts(ran: SmallNight) -> None:
     assert (nyc["business_date"], nyc["mode"], nyc["delivery"]) == ("2026-03-08", "batch", "d1")
     assert found["pago"]["state"] == "held"
     text = isopach("counts", feed(ran), *lake(ran), width=80).out
-    assert "read  accepted  rejected  late  duplicate  declared\n" in text
-    assert re.search(r"2026-03-08 +nyc +settled +7 +4 +1 +1 +1 +7", text)
+    assert "declared   read  accepted  set aside" in text
+    aside = "1 rejected, 1 late, 1 duplicate"
+    assert re.search(rf"2026-03-08 +nyc +settled +7 +7 +4 +{aside} +yes", text)
     assert f"held 2026-03-08 pago: {found['pago']['reason']}" in text
 
 
@@ -191,7 +192,7 @@ def test_counts_of_some(ran: SmallNight) -> None:
     one = isopach("counts", feed(ran), *lake(ran), "--site", "nyc", "--json").document["counts"]
     assert [found["site"] for found in one] == ["nyc"]
     none = isopach("counts", feed(ran), *lake(ran), "--date", "2020-01-01", "--json")
-    assert (none.code, none.document) == (0, {"counts": []})
+    assert (none.code, none.document) == (0, {"counts": [], "three_way": []})
     assert "nothing of this was run" in isopach("counts", feed(ran), "--lake", "nowhere").out
 
 

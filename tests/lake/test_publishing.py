@@ -16,15 +16,9 @@ from isopach.lake.commits import open_table, scan
 from isopach.lake.files import DataFile, write_file
 from isopach.lake.ledger import Run, new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import (
-    FeedTables,
-    Verdict,
-    checksum_text,
-    publish,
-    read_verdicts,
-    write_verdicts,
-)
+from isopach.lake.publish import FeedTables, checksum_text, publish
 from isopach.lake.staged import Staged, read_staged, write_staged
+from isopach.lake.verdicts import VERDICTS, Verdict, read_verdicts, write_verdicts
 
 PAYLOAD = pa.schema({"id": pa.large_string(), "amount": pa.int64()})
 TOTAL = pa.schema({"site": pa.large_string(), "business_date": pa.date32(), "amount": pa.int64()})
@@ -336,10 +330,18 @@ def test_publishing_takes_the_commits_that_are_stopped_above(
 
 
 def test_verdicts_come_back(night: Night) -> None:
-    verdicts = [Verdict("A", DAY, None, 3, "d1"), Verdict("B", NEXT, "why")]
+    at = datetime(2026, 3, 9, 2, tzinfo=UTC)
+    verdicts = [Verdict("A", DAY, None, 3, "d1", at, 5), Verdict("B", NEXT, "why")]
     folder = night.lake / "till/_staging/r1"
     write_verdicts(folder, verdicts)
     assert read_verdicts(folder) == verdicts
+
+
+def test_verdicts_of_an_older_version_come_back(night: Night) -> None:
+    folder = night.lake / "till/_staging/r1"
+    text = f'[{{"site": "A", "day": "{DAY}", "held": null, "declared": 3, "delivery": "d1"}}]'
+    (folder / VERDICTS).write_bytes(text.encode())
+    assert read_verdicts(folder) == [Verdict("A", DAY, None, 3, "d1")]
 
 
 def test_staged_comes_back(night: Night) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pytest
 from tiny import DAY, TABLE, add, rows, stored, write
@@ -15,6 +16,7 @@ from isopach.lake.commits import (
     missing_columns,
     open_table,
     plain,
+    scan,
     version,
 )
 from isopach.lake.places import Place
@@ -50,6 +52,15 @@ def test_added_column_is_null_in_older_rows(lake: Place) -> None:
         ("b", "red", None),
     ]
     assert {row["business_date"] for row in found} == {DAY}
+
+
+def test_columns_that_no_commit_has_added_yet_are_null_where_they_are_read(lake: Place) -> None:
+    wider = with_fields(pa.field("colour", pa.large_string()), pa.field("seen", tables.TIMESTAMP))
+    before = version(lake, TABLE)
+    found = scan(lake, wider).filter(pl.col("colour").is_null()).collect()
+    assert found.select("id", "colour", "seen").rows() == [("a", None, None)]
+    assert found.schema["seen"] == pl.Datetime("us", "UTC")
+    assert version(lake, TABLE) == before
 
 
 def test_column_is_added_once_by_those_who_need_it_first(lake: Place) -> None:
