@@ -46,7 +46,8 @@ def audit(
             unreadable=tuple(unreadable.get(delivery.site, ())),
         )
         reasons = "; ".join(reasons_to_hold(evidence)) or None
-        verdicts.append(Verdict(delivery.site, day, reasons, delivery.declared, delivery.name))
+        what = delivery.declared, delivery.name, delivery.manifest
+        verdicts.append(Verdict(delivery.site, day, reasons, *what))
     delivered = {delivery.site for delivery in deliveries}
     missing = [
         site

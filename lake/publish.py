@@ -39,13 +39,17 @@ class FeedTables:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether a window may be published, and if not, why; with its counts as read."""
+    """Whether a window may be published, and if not, why; with what its delivery declared.
+
+    `manifest` is the SHA-256 of the delivery's manifest.
+    """
 
     site: str
     day: date
     held: str | None
     declared: int | None = None
     delivery: str | None = None
+    manifest: str | None = None
 
 
 def write_verdicts(folder: Place, verdicts: Sequence[Verdict]) -> None:
@@ -242,6 +246,7 @@ def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) ->
                 "declared": verdict.declared,
                 "checksum": _checksum(tally),
                 "delivery": verdict.delivery,
+                "manifest": verdict.manifest,
                 "reason": verdict.held,
                 "extra": json.dumps(extra) if (extra := staged.extra.get(window)) else None,
             }

@@ -119,6 +119,7 @@ COUNTS = _table(
         "delivery": pa.large_string(),
         "reason": pa.large_string(),
         "extra": pa.large_string(),  # JSON: undeclared columns, and how many rows have a value
+        "manifest": pa.large_string(),  # SHA-256 of the delivery's manifest, as it was read
     },
     ("business_date",),
 )
