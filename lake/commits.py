@@ -118,10 +118,16 @@ def version(lake: Place, table: Table) -> int | None:
 
 def scan(lake: Place, table: Table) -> pl.LazyFrame:
     """Return a table's rows, lazily; an empty frame if it was never written."""
-    delta = open_table(lake, table)
-    if delta is None:
-        return empty_frame(table.schema).lazy()
-    return pl.scan_delta(delta)
+    now = newest(lake, table)
+    return empty_frame(table.schema).lazy() if now is None else rows_of(now, table)
+
+
+def rows_of(now: Snapshot, table: Table) -> pl.LazyFrame:
+    """Return the rows of a snapshot, lazily; columns that it does not have yet are null."""
+    rows, stored = pl.scan_delta(now.delta), {field.name for field in now.delta.schema().fields}
+    wanted = empty_frame(table.schema).schema
+    absent = [pl.lit(None, kind).alias(n) for n, kind in wanted.items() if n not in stored]
+    return rows.with_columns(absent) if absent else rows
 
 
 def commit(lake: Place, table: Table, decide: Decide) -> int:

@@ -108,7 +108,7 @@ def _sources(
     """Check that what each source has landed is stored once; a night has replaced some of it."""
     where = ["_source", "_position"]
     stored = pl.concat([good.select(where), aside.select(where)]).collect()
-    reached = _reached(lake, feed, records, stored["_source"].unique())
+    reached = reached_sources(lake, feed, records, stored["_source"].unique())
     per_source = stored.group_by("_source").agg(
         rows=pl.len(), distinct=pl.col("_position").n_unique(), last=pl.col("_position").max()
     )
@@ -127,7 +127,7 @@ def _sources(
         yield Finding("positions", None, None, text)
 
 
-def _reached(
+def reached_sources(
     lake: Place, feed: Feed, records: Snapshot, stored: Iterable[str]
 ) -> dict[str, Reached]:
     """Return how far all sources have landed."""
