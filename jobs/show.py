@@ -207,6 +207,12 @@ def proof(console: Console, proof: Proof) -> None:
         _finding(console, finding)
     if len(proof.findings) > MOST_FINDINGS:
         console.print(f"… and {len(proof.findings) - MOST_FINDINGS:,} more", style="red")
+    if not proof.windows:
+        console.print(
+            "not verified: the rest cannot be checked without these files; restore them",
+            style="red",
+        )
+        return
     said = (
         f"{proof.windows:,} windows ({proof.settled:,} settled), {proof.records:,} records, "
         f"{proof.quarantined:,} set aside"

@@ -8,16 +8,20 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import PurePosixPath
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from isopach.lake.commits import Active, Snapshot
 from isopach.lake.places import Place
+from isopach.lake.replace import read_file
 from isopach.lake.tables import Table
 
 READERS = 4
 """Files read at once."""
 GONE = "is not there"
+READ_ERRORS = (OSError, pa.ArrowException, pl.exceptions.PolarsError, pl.exceptions.PanicException)
+"""What reading a damaged file raises, by library and by what is damaged."""
 
 
 def files_on(now: Snapshot, day: date | None) -> list[Active]:
@@ -79,6 +83,7 @@ def unreadable(lake: Place, table: Table, now: Snapshot, day: date | None) -> It
         place = table.place(lake) / file.path
         try:
             with place.filesystem.open_input_file(place.path) as source:
-                pq.ParquetFile(source).read()
-        except (OSError, pa.ArrowException) as error:
+                pq.ParquetFile(source).read()  # before Polars, which may panic
+            read_file(lake, table, file, table.schema.names)
+        except READ_ERRORS as error:
             yield f"{table.name}/{file.path}: cannot be read: {error}"

@@ -165,3 +165,5 @@ DIFFERENCES = _table(
     },
     ("business_date",),
 )
+
+LEDGER = (WINDOWS, COUNTS, RUNS, DIFFERENCES)

@@ -37,7 +37,6 @@ from isopach.pipelines.evidence import (
 from isopach.pipelines.verify_stream import reached_sources
 
 WINDOW_COLUMNS = ["site", "state", "reason", "rows", "checksum", "settled_by", "version"]
-LEDGER = (tables.WINDOWS, tables.COUNTS, tables.RUNS, tables.DIFFERENCES)
 TIME = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -53,7 +52,7 @@ class Date:
     @property
     def tables(self) -> list[Table]:
         """The feed's tables and the ledger's, in the order in which they are checked."""
-        return [*self.to.all, *LEDGER]
+        return [*self.to.all, *tables.LEDGER]
 
     @cached_property
     def snapshots(self) -> dict[str, Snapshot]:

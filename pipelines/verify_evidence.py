@@ -28,7 +28,7 @@ import polars as pl
 
 from isopach.feeds.feed import Feed
 from isopach.lake import tables
-from isopach.lake.inventory import digests, misfit, sizes
+from isopach.lake.inventory import READ_ERRORS, digests, misfit, sizes
 from isopach.lake.ledger import RUNNING
 from isopach.lake.places import Place
 from isopach.lake.publish import FeedTables
@@ -36,7 +36,7 @@ from isopach.lake.tables import Table
 from isopach.pipelines.evidence import Content, Evidence, Row, Signed, TableState, hash_of
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.gather_evidence import Date, content_rows, pick_of, plain, windows_in
-from isopach.pipelines.verify_files import FILES, READ_ERRORS, unreadable_files, verify_files
+from isopach.pipelines.verify_files import FILES, unreadable_files, verify_files
 
 GROWING = ("read", "rejected", "late", "duplicate", "bytes")
 """Of a stream's counts: rows that come to a settled window are set aside."""

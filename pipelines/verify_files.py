@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-import polars as pl
-import pyarrow as pa
-
 from isopach.lake.commits import newest
 from isopach.lake.inventory import misfits, unreadable
 from isopach.lake.places import Place
@@ -15,8 +12,6 @@ from isopach.lake.tables import Table
 from isopach.pipelines.findings import Finding
 
 FILES = "files"
-READ_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException)
-"""What reading a damaged file raises, by library and by what is damaged."""
 
 
 def verify_files(lake: Place, tables: Iterable[Table], day: date | None) -> Iterator[Finding]:

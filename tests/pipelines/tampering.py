@@ -52,11 +52,10 @@ class Lake:
     def windows(self) -> set[tuple[str, date]]:
         return {(found.site, found.business_date) for found in self.night.findings()}
 
-    def files(self, table: str, day: date) -> list[Path]:
-        """Return a table's files of a business date, the largest first."""
-        active = self.delta(table).file_uris(
-            file_pruning_predicate=[("business_date", "=", f"{day}")]
-        )
+    def files(self, table: str, day: date | None) -> list[Path]:
+        """Return a table's files of a business date (or of any), the largest first."""
+        on_day = [("business_date", "=", f"{day}")] if day else None
+        active = self.delta(table).file_uris(file_pruning_predicate=on_day)
         paths = [Path(uri.removeprefix("file://")) for uri in active]
         return sorted(paths, key=lambda path: path.stat().st_size, reverse=True)
 

@@ -215,5 +215,7 @@ def test_records_of_a_window_that_is_held(lake: Lake) -> None:
 def test_findings_quote_both_figures(lake: Lake) -> None:
     lake.delete(RECORDS, f"{NYC} and id = 'nyc-3'")
     messages = {found.check: found.message for found in lake.night.findings()}
-    assert messages["records"] == "5 records, 6 accepted, 6 settled"
-    assert messages["positions"].endswith("9 rows stored, 10 read")
+    assert messages["records"] == (
+        "visits/records has 5, ledger/counts 6 accepted, ledger/windows 6"
+    )
+    assert messages["positions"].endswith("have 9 rows, ledger/counts 10 read")
