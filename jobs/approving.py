@@ -32,6 +32,7 @@ class Waiting:
     declared: int | None = None
     delivery: str | None = None
     arrived: datetime | None = None
+    manifest: str | None = None
     accepted: int = 0
     problem: str | None = None
 
@@ -121,6 +122,7 @@ def approve(
                     one.declared,
                     one.delivery,
                     one.arrived,
+                    one.manifest,
                     compared.streamed.get(window),
                     f"{said}: {one.reason}",
                 )

@@ -39,7 +39,7 @@ def audit(
             unreadable=tuple(unreadable.get(delivery.site, ())),
         )
         reasons = "; ".join(reasons_to_hold(evidence)) or None
-        said = (delivery.declared, delivery.name, delivery.delivered_at)
+        said = (delivery.declared, delivery.name, delivery.delivered_at, delivery.manifest)
         verdicts.append(Verdict(delivery.site, day, reasons, *said))
     delivered = {delivery.site for delivery in deliveries}
     missing = [site for site in scope.due if site.site not in delivered]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from isopach.jobs import (
+    evidence_command,
     nightly_command,
     publish_command,
     reconcile_command,
@@ -30,7 +29,7 @@ from isopach.jobs.arguments import (
     out,
     place_of,
 )
-from isopach.jobs.failures import DONE, FAILED, STOPPED, explained
+from isopach.jobs.failures import STOPPED, explained
 
 app = typer.Typer(
     name="isopach",
@@ -45,6 +44,8 @@ app.command(epilog=stream_command.EXAMPLES)(stream_command.stream)
 app.command(epilog=reconcile_command.EXAMPLES)(reconcile_command.reconcile)
 app.command(epilog=publish_command.EXAMPLES)(publish_command.publish)
 app.command(epilog=repair_command.EXAMPLES)(repair_command.repair)
+app.command(epilog=evidence_command.EXAMPLES)(evidence_command.evidence)
+app.command(epilog=evidence_command.VERIFY_EXAMPLES)(evidence_command.verify)
 
 
 def main() -> None:
@@ -137,23 +138,6 @@ def quarantine(
         print(json.dumps({"reasons": reasons.to_dicts(), "rows": rows.to_dicts()}, default=str))
     else:
         show.quarantine(out, reasons, rows)
-
-
-@app.command(epilog="isopach verify sales --lake lake --date 2026-03-08")
-def verify(feed: FeedName, lake: Lake, day: Day = None, as_json: Json = False) -> None:
-    """Prove from the tables alone that every row read is there exactly once."""
-    from isopach.jobs import show
-    from isopach.jobs.nightly import feed_tables
-    from isopach.pipelines.verify import verify as prove
-
-    declaration = declaration_of(feed)
-    with explained(err):
-        proof = prove(place_of(lake), declaration.feed, feed_tables(declaration), day_of(day))
-    if as_json:
-        print(json.dumps(asdict(proof), default=str))
-    else:
-        show.proof(out, proof)
-    sys.exit(FAILED if proof.findings or not proof.windows else DONE)
 
 
 @app.command(epilog="isopach demo --to demo --rows 200000")

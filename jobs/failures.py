@@ -34,13 +34,15 @@ def _code(error: BaseException) -> int | None:
     from isopach.lake.commits import CommitRefusedError, SchemaChangeError
     from isopach.lake.landings import LandingLostError
     from isopach.lake.places import PlaceError
+    from isopach.pipelines.evidence import EvidenceError
     from isopach.pipelines.logs import LogError
 
     if isinstance(error, PlaceError | SchemaChangeError):
         return BAD_USAGE
     from_worker = "[while running" in str(error)  # Beam passed it on
     expected = isinstance(
-        error, OSError | CommitRefusedError | LandingLostError | LogError | DeltaError
+        error,
+        OSError | CommitRefusedError | LandingLostError | LogError | DeltaError | EvidenceError,
     )
     return FAILED if expected or from_worker or any(map(_is_full, chain(error))) else None
 

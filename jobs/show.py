@@ -17,7 +17,9 @@ from isopach.jobs.approving import Approved
 from isopach.jobs.nightly import Summary
 from isopach.jobs.repairing import Repaired
 from isopach.jobs.stream import Summary as Streamed
+from isopach.pipelines.findings import Finding
 from isopach.pipelines.verify import Proof
+from isopach.pipelines.verify_evidence import Upheld
 
 STYLES = {"settled": "green", "held": "yellow", "provisional": "cyan"}
 MOST_FINDINGS = 50
@@ -201,16 +203,36 @@ def quarantine(console: Console, reasons: pl.DataFrame, rows: pl.DataFrame) -> N
     table(console, reasons)
 
 
+def upheld(console: Console, found: Upheld) -> None:
+    """Print whether evidence holds: what first does not, and which tables have moved on."""
+    said = (
+        f"evidence of {found.feed} {found.date}: {found.windows:,} settled windows, "
+        f"{found.files:,} files"
+    )
+    if found.broken is None:
+        console.print(f"[green]holds[/]: {said}", highlight=False)
+        for table, moved in found.moved.items():
+            console.print(f"  {table} {moved}; the rows are the same", highlight=False)
+    else:
+        _finding(console, found.broken)
+        console.print(f"does not hold: {said}", style="red", highlight=False)
+
+
 def proof(console: Console, proof: Proof) -> None:
     """Print what verification found."""
-    if not proof.windows:
+    if not proof.windows and not proof.findings:
         console.print(f"nothing to verify: the ledger has no window of {proof.feed}", style="red")
         return
     for finding in proof.findings[:MOST_FINDINGS]:
-        said = ": ".join(filter(None, [finding.check, finding.place, finding.message]))
-        console.print(said, style="red", markup=False)
+        _finding(console, finding)
     if len(proof.findings) > MOST_FINDINGS:
         console.print(f"… and {len(proof.findings) - MOST_FINDINGS:,} more", style="red")
+    if not proof.windows:
+        console.print(
+            "not verified: the rest cannot be checked without these files; restore them",
+            style="red",
+        )
+        return
     said = (
         f"{proof.windows:,} windows ({proof.settled:,} settled), {proof.records:,} records, "
         f"{proof.quarantined:,} set aside"
@@ -222,6 +244,11 @@ def proof(console: Console, proof: Proof) -> None:
         )
     else:
         console.print(f"not verified: {len(proof.findings):,} findings in {said}", style="red")
+
+
+def _finding(console: Console, finding: Finding) -> None:
+    said = ": ".join(filter(None, [finding.check, finding.place, finding.message]))
+    console.print(said, style="red", markup=False, highlight=False)
 
 
 def held(console: Console, window: str, reason: str) -> None:

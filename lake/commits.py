@@ -117,18 +117,17 @@ def version(lake: Place, table: Table) -> int | None:
 
 
 def scan(lake: Place, table: Table) -> pl.LazyFrame:
-    """Return a table's rows, lazily; an empty frame if it was never written.
+    """Return a table's rows, lazily; an empty frame if it was never written."""
+    now = newest(lake, table)
+    return empty_frame(table.schema).lazy() if now is None else rows_of(now, table)
 
-    Columns that a table of an older version does not have yet are null.
-    """
-    delta = open_table(lake, table)
-    empty = empty_frame(table.schema)
-    if delta is None:
-        return empty.lazy()
-    stored = {field.name for field in delta.schema().fields}
-    absent = {n: pl.lit(None, kind) for n, kind in empty.schema.items() if n not in stored}
-    rows = pl.scan_delta(delta)
-    return rows.with_columns(**absent) if absent else rows
+
+def rows_of(now: Snapshot, table: Table) -> pl.LazyFrame:
+    """Return the rows of a snapshot, lazily; columns that it does not have yet are null."""
+    rows, stored = pl.scan_delta(now.delta), {field.name for field in now.delta.schema().fields}
+    wanted = empty_frame(table.schema).schema
+    absent = [pl.lit(None, kind).alias(n) for n, kind in wanted.items() if n not in stored]
+    return rows.with_columns(absent) if absent else rows
 
 
 def commit(lake: Place, table: Table, decide: Decide) -> int:

@@ -257,6 +257,7 @@ def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) ->
                 "checksum": _checksum(tally),
                 "delivery": verdict.delivery,
                 "reason": verdict.held or verdict.approved,
+                "manifest": verdict.manifest,
                 "extra": json.dumps(extra) if (extra := staged.extra.get(window)) else None,
                 "arrived": verdict.delivered_at and verdict.delivered_at.astimezone(UTC),
                 "streamed": verdict.streamed,

@@ -121,6 +121,7 @@ COUNTS = _table(
         "extra": pa.large_string(),  # JSON: undeclared columns, and how many rows have a value
         "arrived": TIMESTAMP,  # when it was delivered; of a stream: when its newest rows landed
         "streamed": pa.int64(),  # rows that the stream had, where the run compared with it
+        "manifest": pa.large_string(),  # SHA-256 of the delivery's manifest, as it was read
     },
     ("business_date",),
 )
@@ -166,3 +167,5 @@ DIFFERENCES = _table(
     },
     ("business_date",),
 )
+
+LEDGER = (WINDOWS, COUNTS, RUNS, DIFFERENCES)

@@ -16,7 +16,8 @@ VERDICTS = "verdicts.json"
 class Verdict:
     """Whether a window may be published, and if not, why; with its counts as read.
 
-    `approved` says who published a window that was held, and why it was.
+    `manifest` is the SHA-256 of the delivery's manifest; `streamed` the rows that the stream had,
+    where it was compared; `approved` says who published a window that was held, and why it was.
     """
 
     site: str
@@ -25,7 +26,8 @@ class Verdict:
     declared: int | None = None
     delivery: str | None = None
     delivered_at: datetime | None = None
-    streamed: int | None = None  # rows that the stream had, where it was compared
+    manifest: str | None = None
+    streamed: int | None = None
     approved: str | None = None
 
 

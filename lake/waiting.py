@@ -14,7 +14,7 @@ WINDOW = ["site", "business_date"]
 def held_windows(lake: Place, feed: str) -> pl.DataFrame:
     """Return a feed's windows that are held, each with the newest run that staged it.
 
-    Columns: `site, business_date, reason, run, declared, delivery, arrived, accepted`.
+    Columns: `site, business_date, reason, run, declared, delivery, arrived, manifest, accepted`.
     """
     of_feed = pl.col("feed") == feed
     windows = scan(lake, tables.WINDOWS).filter(of_feed, pl.col("reason").is_not_null())
@@ -23,7 +23,7 @@ def held_windows(lake: Place, feed: str) -> pl.DataFrame:
         .filter(of_feed, pl.col("mode") == "batch", pl.col("reason").is_not_null())
         .sort("run")
         .group_by(WINDOW)
-        .agg(pl.col("run", "declared", "delivery", "arrived", "accepted").last())
+        .agg(pl.col("run", "declared", "delivery", "arrived", "manifest", "accepted").last())
     )
     held = windows.select(*WINDOW, "reason").join(counted, on=WINDOW)
     return held.sort("business_date", "site").collect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -67,7 +68,10 @@ class DeliveredFile:
 
 @dataclass(frozen=True)
 class Delivery:
-    """A site's newest delivery for a business date; `problem` says why it cannot be used."""
+    """A site's newest delivery for a business date; `problem` says why it cannot be used.
+
+    `manifest` is the SHA-256 of the manifest as it was read.
+    """
 
     site: str
     name: str
@@ -75,6 +79,7 @@ class Delivery:
     files: tuple[DeliveredFile, ...] = ()
     problem: str | None = None
     delivered_at: datetime | None = None
+    manifest: str | None = None
 
 
 class InvalidDeliveryError(ValueError):
@@ -111,30 +116,32 @@ def newest(folder: Place, feed: str, day: date, landing: Place) -> Delivery | No
     site = folder.path.rsplit("/", 1)[-1]
     if not re.fullmatch(IDENTIFIER, site):
         return Delivery(site, "", problem=f"folder name {site!r} is not a site id")
-    candidates: list[tuple[Manifest, Place]] = []
+    candidates: list[tuple[Manifest, str, Place]] = []
     try:
         for entry in folder.entries():
             place = folder / entry.base_name
             if entry.type != pafs.FileType.Directory or entry.base_name.startswith("."):
                 continue
             if (place / MANIFEST).exists():
-                candidates.append((read_manifest(place, site, day), place))
+                content = (place / MANIFEST).read_bytes()
+                digest = hashlib.sha256(content).hexdigest()
+                candidates.append((read_manifest(content, place, site, day), digest, place))
         if not candidates:
             return None
-        manifest, place = max(candidates, key=lambda c: (c[0].delivered_at, c[0].delivery))
+        manifest, digest, place = max(candidates, key=lambda c: (c[0].delivered_at, c[0].delivery))
         prefix = f"{day.isoformat()}/{site}/{manifest.delivery}"
         files = tuple(_files(manifest, place, prefix, landing))
     except (InvalidDeliveryError, OSError) as error:
         return Delivery(site, "", problem=str(error))
     at = manifest.delivered_at
-    return Delivery(site, manifest.delivery, manifest.rows, files, delivered_at=at)
+    return Delivery(site, manifest.delivery, manifest.rows, files, None, at, digest)
 
 
-def read_manifest(place: Place, site: str, day: date) -> Manifest:
-    """Read a delivery's manifest and check it against where it lies."""
+def read_manifest(content: bytes, place: Place, site: str, day: date) -> Manifest:
+    """Return a delivery's manifest, checked against where it lies."""
     where = f"{PurePosixPath(place.path).name}/{MANIFEST}"
     try:
-        manifest = Manifest.model_validate(json.loads((place / MANIFEST).read_bytes()))
+        manifest = Manifest.model_validate(json.loads(content))
     except ValidationError as error:
         raise InvalidDeliveryError(
             "; ".join(map(str, faults_of(error, where, lambda _: None)))

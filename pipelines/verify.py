@@ -13,9 +13,12 @@ import polars.selectors as cs
 from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.commits import scan
+from isopach.lake.inventory import READ_ERRORS
 from isopach.lake.places import Place
 from isopach.lake.publish import LOG, SETTLED, FeedTables, checksum_text
 from isopach.pipelines.findings import Finding
+from isopach.pipelines.verify_files import unreadable_files, verify_files
+from isopach.pipelines.verify_ledger import WINDOW, repeated, verify_ledger
 from isopach.pipelines.verify_stream import verify_stream
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.quarantine import UNREADABLE
@@ -23,7 +26,6 @@ from isopach.transforms.totals import merge, partial_totals
 
 CHUNK_ROWS = 4_000_000
 """Rows of records in memory at a time; a window is never split."""
-WINDOW = ["site", "business_date"]
 TOLERANCE = 1e-9
 
 
@@ -42,6 +44,23 @@ class Proof:
 def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
     """Check every window of a feed (of one business date), reading nothing but the tables.
 
+    Where files of the tables are gone or damaged, these are named, and nothing else is checked.
+    """
+    every = [*to.all, *tables.LEDGER]
+    damaged = list(verify_files(lake, every, day))
+    if not damaged:
+        try:
+            return _verified(lake, feed, to, day)
+        except READ_ERRORS:
+            damaged = list(unreadable_files(lake, every, day))
+            if not damaged:
+                raise
+    return Proof(feed.feed, 0, 0, 0, 0, damaged)
+
+
+def _verified(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
+    """Check windows, their files being there.
+
     A window that is held and never was settled has no records of a night: its accepted rows wait,
     and the others are in quarantine.
     """
@@ -50,11 +69,7 @@ def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
     ledger = scan(lake, tables.WINDOWS).filter(of_feed, on_day).collect().sort(WINDOW[::-1])
     ledger = ledger.with_columns(read_by=pl.coalesce("settled_by", "run"))
     counts = scan(lake, tables.COUNTS).filter(of_feed, on_day).collect()
-    findings = [
-        *_unknown_windows(lake, to, ledger, on_day),
-        *_repeated("ledger", ledger, WINDOW, "stands in the ledger more than once"),
-        *_repeated("counts", counts, [*WINDOW, "run"], "is counted more than once by a run"),
-    ]
+    findings = list(verify_ledger(lake, to, ledger, counts, on_day))
     records = quarantined = 0
     for chunk in _chunks(ledger):
         rows = _rows_of(lake, to.records, chunk)
@@ -70,7 +85,7 @@ def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
             how="left",
         )
         findings += [
-            *_conservation(read, of_night, aside),
+            *_conservation(read, of_night, aside, to),
             *_mixed(chunk, rows),
             *_checksums(chunk, rows, feed),
             *_keys(rows, feed),
@@ -96,22 +111,9 @@ def _rows_of(lake: Place, table: tables.Table, windows: pl.DataFrame) -> pl.Data
     return scan(lake, table).filter(chosen).collect()
 
 
-def _unknown_windows(
-    lake: Place, to: FeedTables, ledger: pl.DataFrame, on_day: pl.Expr
+def _conservation(
+    read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame, to: FeedTables
 ) -> Iterator[Finding]:
-    stored = scan(lake, to.records).filter(on_day).group_by(WINDOW).len().collect()
-    for site, day, rows in stored.join(ledger, on=WINDOW, how="anti").iter_rows():
-        yield Finding("ledger", site, day, f"{rows:,} records of a window the ledger does not know")
-
-
-def _repeated(
-    check: str, rows: pl.DataFrame, key: Sequence[str], message: str
-) -> Iterator[Finding]:
-    twice = rows.filter(rows.select(key).is_duplicated()).select(WINDOW).unique()
-    yield from (Finding(check, site, day, message) for site, day in twice.rows())
-
-
-def _conservation(read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -> Iterator[Finding]:
     """Check counts against each other, and against the rows that are there."""
     there = rows.group_by(WINDOW).agg(pl.len().alias("records"))
     kinds = ["rejected", "late", "duplicate"]
@@ -127,30 +129,28 @@ def _conservation(read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -
     ):
         window = row["site"], row["business_date"]
         if row["read"] is None:
-            yield Finding("counts", *window, f"no counts of run {row['read_by']}")
+            yield Finding("counts", *window, f"ledger/counts has none of run {row['read_by']}")
             continue
         sum_of_parts = row["accepted"] + sum(row[kind] for kind in kinds)
         if row["read"] != sum_of_parts:
-            yield Finding(
-                "conservation", *window, f"read {row['read']:,}, accounted for {sum_of_parts:,}"
-            )
+            text = f"ledger/counts: read {row['read']:,}, accounted for {sum_of_parts:,}"
+            yield Finding("conservation", *window, text)
         settled = row["settled_by"] is not None
         declared = row["read"] if row["declared"] is None else row["declared"]
         if settled and declared != row["read"] and row["approved"] is None:
-            yield Finding(
-                "declared", *window, f"declared {row['declared']:,}, read {row['read']:,}"
-            )
+            text = f"ledger/counts: declared {row['declared']:,}, read {row['read']:,}"
+            yield Finding("declared", *window, text)
         expected = row["accepted"] if settled else 0
         if row["records"] != expected or (settled and row["rows"] != expected):
-            yield Finding(
-                "records",
-                *window,
-                f"{row['records']:,} records, {row['accepted']:,} accepted, "
-                f"{row['rows']:,} settled",
+            text = (
+                f"{to.records.name} has {row['records']:,}, ledger/counts {row['accepted']:,} "
+                f"accepted, ledger/windows {row['rows']:,}"
             )
+            yield Finding("records", *window, text)
         for kind in kinds:
             if row[kind] != row[f"found_{kind}"]:
-                text = f"{row[f'found_{kind}']:,} {kind} in quarantine, {row[kind]:,} counted"
+                text = f"{to.quarantine.name} has {row[f'found_{kind}']:,} {kind}, "
+                text += f"ledger/counts {row[kind]:,}"
                 yield Finding("quarantine", *window, text)
 
 
@@ -167,7 +167,9 @@ def _checksums(windows: pl.DataFrame, rows: pl.DataFrame, feed: Feed) -> Iterato
     for site, day, recorded in windows.select(*WINDOW, "checksum").iter_rows():
         found = sums.get((site, day), checksum_text(0, 0))
         if found != recorded:
-            yield Finding("checksum", site, day, f"records give {found}, the ledger has {recorded}")
+            yield Finding(
+                "checksum", site, day, f"records give {found}, ledger/windows has {recorded}"
+            )
 
 
 def checksums(rows: pl.DataFrame, feed: Feed) -> dict[tuple[str, date], str]:
@@ -190,7 +192,7 @@ def _keys(rows: pl.DataFrame, feed: Feed) -> Iterator[Finding]:
     for part in twice.partition_by(WINDOW):
         site, day = part.select(WINDOW).row(0)
         example = part.select(feed.key).row(0)
-        text = f"{part.height:,} keys more than once, such as {example}"
+        text = f"records have {part.height:,} keys more than once, such as {example}"
         yield Finding("unique", site, day, text)
 
 
@@ -214,14 +216,16 @@ def _positions(read: pl.DataFrame, rows: pl.DataFrame, aside: pl.DataFrame) -> I
     gaps = (pl.col("last") + 1 != pl.col("rows")) & pl.col("log").is_null()
     odd = sources.filter((pl.col("rows") != pl.col("distinct")) | gaps).drop("log")
     for site, day, source, count, distinct, last in odd.iter_rows():
-        text = f"{source}: {last + 1:,} positions, {distinct:,} of them stored in {count:,} rows"
+        text = f"{source}: {last + 1:,} positions, {distinct:,} of them in {count:,} rows of "
+        text += "records and quarantine"
         yield Finding("positions", site, day, text)
     found_rows = sources.group_by(WINDOW).agg(pl.col("rows").sum().alias("found"))
     counted_rows = whole.drop_nulls("read").join(found_rows, on=WINDOW, how="left")
     counted_rows = counted_rows.with_columns(pl.col("found").fill_null(0))
     for site, day, found, counted in counted_rows.select(*WINDOW, "found", "read").iter_rows():
         if found != counted:
-            yield Finding("positions", site, day, f"{found:,} rows stored, {counted} read")
+            text = f"records and quarantine have {found:,} rows, ledger/counts {counted} read"
+            yield Finding("positions", site, day, text)
 
 
 def _totals(
@@ -240,7 +244,7 @@ def _totals(
             assert isinstance(merged, pl.DataFrame)
             fresh = merged.select(stored.columns).cast(stored.schema)
         group = [*WINDOW, *total.by]
-        yield from _repeated("totals", stored, group, f"totals_{name} has a group more than once")
+        yield from repeated("totals", stored, group, f"totals_{name} has a group more than once")
         for site, day in _differing(stored, fresh, group):
             yield Finding("totals", site, day, f"totals_{name} is not the group-by of the records")
 

@@ -12,9 +12,10 @@ from isopach.lake import tables
 from isopach.lake.commits import Snapshot, newest, scan
 from isopach.lake.landings import NUMBER, LandingLostError, Reached, landed, newest_landing
 from isopach.lake.places import Place
-from isopach.lake.publish import SETTLED, FeedTables
+from isopach.lake.publish import HELD, PROVISIONAL, SETTLED, FeedTables, checksum_text
 from isopach.pipelines.findings import Finding
-from isopach.pipelines.provisional import FIGURES, WINDOW
+from isopach.pipelines.provisional import FIGURES, WINDOW, stream_counts
+from isopach.transforms.counts import Tally
 
 KINDS = FIGURES[2:]
 BEHIND = "landing"
@@ -37,7 +38,10 @@ def verify_stream(
     aside = scan(lake, to.quarantine).filter(streamed, on_day)
     counted = _counted(lake, feed, on_day)
     late = list(_behind(lake, to, records))
-    findings = late or list(_windows(good, aside, counted))
+    findings = late or [
+        *_windows(to, good, aside, counted),
+        *_checksums(lake, feed, counted),
+    ]
     if day is None:
         replaced = int(counted.filter(state=SETTLED)["accepted"].sum())
         findings += _sources(lake, feed, records, good, aside, replaced)
@@ -69,11 +73,17 @@ def _counted(lake: Place, feed: Feed, on_day: pl.Expr) -> pl.DataFrame:
         .group_by(WINDOW)
         .agg(pl.col(FIGURES).sum())
     )
-    states = scan(lake, tables.WINDOWS).filter(of_feed, on_day).select(*WINDOW, "state")
+    states = (
+        scan(lake, tables.WINDOWS)
+        .filter(of_feed, on_day)
+        .select(*WINDOW, "state", "rows", "checksum")
+    )
     return counts.join(states, on=WINDOW, how="left", nulls_equal=True).collect()
 
 
-def _windows(good: pl.LazyFrame, aside: pl.LazyFrame, counted: pl.DataFrame) -> Iterator[Finding]:
+def _windows(
+    to: FeedTables, good: pl.LazyFrame, aside: pl.LazyFrame, counted: pl.DataFrame
+) -> Iterator[Finding]:
     """Check that the rows of each window are those that were counted."""
     there = good.group_by(WINDOW).agg(found_accepted=pl.len().cast(pl.Int64)).collect()
     kinds = [(pl.col("disposition") == k).sum().cast(pl.Int64).alias(f"found_{k}") for k in KINDS]
@@ -86,7 +96,7 @@ def _windows(good: pl.LazyFrame, aside: pl.LazyFrame, counted: pl.DataFrame) -> 
         window = row["site"], row["business_date"]
         parts = sum(row[name] for name in FIGURES[1:])
         if row["read"] != parts:
-            text = f"read {row['read']:,}, accounted for {parts:,}"
+            text = f"ledger/counts: read {row['read']:,}, accounted for {parts:,}"
             yield Finding("stream conservation", *window, text)
         settled = row["state"] == SETTLED  # a night's rows stand in the place of the stream's
         expected = {kind: row[kind] for kind in KINDS}
@@ -94,7 +104,24 @@ def _windows(good: pl.LazyFrame, aside: pl.LazyFrame, counted: pl.DataFrame) -> 
         for kind, rows in expected.items():
             stored = row[f"found_{kind}"]
             if stored != rows:
-                yield Finding("stream", *window, f"{stored:,} {kind} stored, {rows:,} counted")
+                where = (to.records if kind == "accepted" else to.quarantine).name
+                text = f"{where} has {stored:,} {kind} of a stream, ledger/counts {rows:,}"
+                yield Finding("stream", *window, text)
+        if row["state"] in (PROVISIONAL, HELD) and row["rows"] != row["accepted"]:
+            text = f"ledger/windows has {row['rows']} rows, ledger/counts {row['accepted']:,}"
+            yield Finding("stream", *window, text)
+
+
+def _checksums(lake: Place, feed: Feed, counted: pl.DataFrame) -> Iterator[Finding]:
+    """Check that windows with rows of a stream alone have the checksum that it counted."""
+    windows = counted.filter(pl.col("state").is_in([PROVISIONAL, HELD]))
+    sums = stream_counts(lake, feed.feed, windows["business_date"].unique())
+    for site, day, recorded in windows.select(*WINDOW, "checksum").iter_rows():
+        tally = sums.get((site, day), Tally())
+        found = checksum_text(tally.checksum_a, tally.checksum_b)
+        if found != recorded:
+            text = f"ledger/counts has {found} of a stream, ledger/windows has {recorded}"
+            yield Finding("checksum", site, day, text)
 
 
 def _sources(
@@ -108,7 +135,7 @@ def _sources(
     """Check that what each source has landed is stored once; a night has replaced some of it."""
     where = ["_source", "_position"]
     stored = pl.concat([good.select(where), aside.select(where)]).collect()
-    reached = _reached(lake, feed, records, stored["_source"].unique())
+    reached = reached_sources(lake, feed, records, stored["_source"].unique())
     per_source = stored.group_by("_source").agg(
         rows=pl.len(), distinct=pl.col("_position").n_unique(), last=pl.col("_position").max()
     )
@@ -127,7 +154,7 @@ def _sources(
         yield Finding("positions", None, None, text)
 
 
-def _reached(
+def reached_sources(
     lake: Place, feed: Feed, records: Snapshot, stored: Iterable[str]
 ) -> dict[str, Reached]:
     """Return how far all sources have landed."""

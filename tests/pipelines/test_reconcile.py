@@ -210,7 +210,7 @@ def test_a_record_that_was_landed_and_is_gone_is_lost(stream: SmallStream) -> No
     stream.run(only=frozenset({"nyc", "pago"}))
     assert found(stream) == {"goes": ("missing", "lost"), "never": ("missing", "never_sent")}
     (one,) = stream.table("differences").filter(key="goes").to_dicts()
-    assert one["evidence"] == "1 accepted stored, 2 counted"
+    assert one["evidence"] == "visits/records has 1 accepted of a stream, ledger/counts 2"
 
 
 def test_a_sensitive_key_is_masked(stream: SmallStream) -> None:

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, write_deltalake
 from small_night import DAY, SmallNight, declare, row, rows
+from tampering import Lake
 
 from isopach.jobs.nightly import feed_tables
 from isopach.pipelines import verify as module
@@ -35,43 +33,6 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> SmallNight:
         night.deliver("pago", rows("pago", 2), day=day, rows=9)
         night.run(day, only=SITES)
     return night
-
-
-@dataclass(frozen=True)
-class Lake:
-    """A copy of the good lake, to be tampered with."""
-
-    night: SmallNight
-
-    def delta(self, table: str) -> DeltaTable:
-        return DeltaTable(f"{self.night.lake.path}/{table}")
-
-    def rows(self, table: str, where: pl.Expr) -> pl.DataFrame:
-        return pl.scan_delta(self.delta(table)).filter(where).collect()
-
-    def delete(self, table: str, where: str) -> None:
-        assert self.delta(table).delete(where)["num_deleted_rows"]
-
-    def update(self, table: str, where: str, **values: Any) -> None:
-        changed = self.delta(table).update(predicate=where, new_values=values)
-        assert changed["num_updated_rows"]
-
-    def add(self, table: str, like: pl.Expr, **values: Any) -> None:
-        """Add a row like the first that is found."""
-        found = self.rows(table, like).head(1)
-        for name, value in values.items():
-            found = found.with_columns(pl.lit(value, found.schema[name]).alias(name))
-        assert found.height == 1
-        write_deltalake(self.delta(table), found, mode="append")
-
-    def checks(self, day: date | None = None) -> set[str]:
-        """Return the checks that do not hold, all of them in the window that was tampered with."""
-        to = feed_tables(self.night.declaration)
-        findings = verify(self.night.lake, self.night.declaration.feed, to, day).findings
-        return {finding.check for finding in findings}
-
-    def windows(self) -> set[tuple[str, date]]:
-        return {(found.site, found.business_date) for found in self.night.findings()}
 
 
 @pytest.fixture
@@ -254,5 +215,7 @@ def test_records_of_a_window_that_is_held(lake: Lake) -> None:
 def test_findings_quote_both_figures(lake: Lake) -> None:
     lake.delete(RECORDS, f"{NYC} and id = 'nyc-3'")
     messages = {found.check: found.message for found in lake.night.findings()}
-    assert messages["records"] == "5 records, 6 accepted, 6 settled"
-    assert messages["positions"].endswith("9 rows stored, 10 read")
+    assert messages["records"] == (
+        "visits/records has 5, ledger/counts 6 accepted, ledger/windows 6"
+    )
+    assert messages["positions"].endswith("have 9 rows, ledger/counts 10 read")
