@@ -45,6 +45,14 @@ def declaration_of(feed: str) -> Declaration:
         raise typer.Exit(BAD_USAGE) from None
 
 
+def check_sites(declaration: Declaration, sites: list[str] | None) -> None:
+    """End with a message where a site is not registered."""
+    for name in sites or ():
+        if name not in declaration.sites:
+            registry = declaration.path.parent / declaration.feed.sites
+            bad_usage("--site", name, f"is not registered in {registry}")
+
+
 def place_of(address: str) -> Place:
     from isopach.lake.places import Place as Address
 

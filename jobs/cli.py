@@ -11,16 +11,16 @@ from typing import Annotated
 
 import typer
 
-from isopach.jobs import reconcile_command, stream_command
+from isopach.jobs import reconcile_command, status_command, stream_command
 from isopach.jobs.arguments import (
     Day,
     FeedName,
     Json,
     Lake,
     Sites,
-    bad_usage,
     bytes_of,
     check_runner,
+    check_sites,
     day_of,
     days_of,
     declaration_of,
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.command(epilog=stream_command.EXAMPLES)(stream_command.stream)
 app.command(epilog=reconcile_command.EXAMPLES)(reconcile_command.reconcile)
+app.command(epilog=status_command.EXAMPLES)(status_command.status)
 
 
 def main() -> None:
@@ -103,13 +104,7 @@ def nightly(
     """Stage, audit and publish the deliveries of a business date (or of several)."""
     days, budget = days_of(day), bytes_of(memory)
     declaration = declaration_of(feed)
-    for name in site or ():
-        if name not in declaration.sites:
-            bad_usage(
-                "--site",
-                name,
-                f"is not registered in {declaration.path.parent / declaration.feed.sites}",
-            )
+    check_sites(declaration, site)
     check_runner(runner)
     from isopach.jobs import show
     from isopach.jobs.nightly import Options, run_night
