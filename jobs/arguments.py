@@ -55,6 +55,14 @@ def declaration_of(feed: str) -> Declaration:
         raise typer.Exit(BAD_USAGE) from None
 
 
+def check_sites(declaration: Declaration, sites: list[str] | None) -> None:
+    """End with a message where a site is not registered."""
+    for name in sites or ():
+        if name not in declaration.sites:
+            registry = declaration.path.parent / declaration.feed.sites
+            bad_usage("--site", name, f"is not registered in {registry}")
+
+
 def place_of(address: str) -> Place:
     from isopach.lake.places import Place as Address
 
@@ -83,13 +91,6 @@ def input_of(
     if source is None:
         return Deliveries(place_of(landing or ""))
     return Events(open_log(source, declaration.feed.feed, settings), source)
-
-
-def check_sites(sites: list[str] | None, declaration: Declaration) -> None:
-    registry = declaration.path.parent / declaration.feed.sites
-    for name in sites or ():
-        if name not in declaration.sites:
-            bad_usage("--site", name, f"is not registered in {registry}")
 
 
 def day_of(text: str | None) -> date | None:

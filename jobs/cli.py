@@ -15,6 +15,7 @@ from isopach.jobs import (
     publish_command,
     reconcile_command,
     repair_command,
+    status_command,
     stream_command,
 )
 from isopach.jobs.arguments import (
@@ -46,6 +47,7 @@ app.command(epilog=publish_command.EXAMPLES)(publish_command.publish)
 app.command(epilog=repair_command.EXAMPLES)(repair_command.repair)
 app.command(epilog=evidence_command.EXAMPLES)(evidence_command.evidence)
 app.command(epilog=evidence_command.VERIFY_EXAMPLES)(evidence_command.verify)
+app.command(epilog=status_command.EXAMPLES)(status_command.status)
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ def nightly(
     days, budget = days_of(day), bytes_of(memory)
     one_input(landing, source)
     declaration = declaration_of(feed)
-    check_sites(site, declaration)
+    check_sites(declaration, site)
     check_runner(runner)
     from isopach.jobs import show
     from isopach.jobs.nightly import Options, run_night

@@ -57,7 +57,7 @@ def repair(
     assert date is not None
     one_input(landing, source)
     declaration = declaration_of(feed)
-    check_sites(site, declaration)
+    check_sites(declaration, site)
     check_runner(runner)
     from isopach.jobs import show
     from isopach.jobs.nightly import Options
