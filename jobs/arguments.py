@@ -79,6 +79,13 @@ def bytes_of(text: str) -> int:
     return int(float(match[1]) * (1 << {"M": 20, "G": 30}[match[2].upper()]))
 
 
+def check_sites(sites: list[str] | None, declaration: Declaration) -> None:
+    for name in sites or ():
+        if name not in declaration.sites:
+            registry = declaration.path.parent / declaration.feed.sites
+            bad_usage("--site", name, f"is not registered in {registry}")
+
+
 def check_runner(name: str) -> None:
     from apache_beam.runners.runner import create_runner
 

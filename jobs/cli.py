@@ -11,16 +11,16 @@ from typing import Annotated, Any
 
 import typer
 
-from isopach.jobs import reconcile_command, stream_command
+from isopach.jobs import reconcile_command, replay_command, stream_command
 from isopach.jobs.arguments import (
     Day,
     FeedName,
     Json,
     Lake,
     Sites,
-    bad_usage,
     bytes_of,
     check_runner,
+    check_sites,
     day_of,
     days_of,
     declaration_of,
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 app.command(epilog=stream_command.EXAMPLES)(stream_command.stream)
 app.command(epilog=reconcile_command.EXAMPLES)(reconcile_command.reconcile)
+app.command(epilog=replay_command.EXAMPLES)(replay_command.replay)
 
 
 def main() -> None:
@@ -103,13 +104,7 @@ def nightly(
     """Stage, audit and publish the deliveries of a business date (or of several)."""
     days, budget = days_of(day), bytes_of(memory)
     declaration = declaration_of(feed)
-    for name in site or ():
-        if name not in declaration.sites:
-            bad_usage(
-                "--site",
-                name,
-                f"is not registered in {declaration.path.parent / declaration.feed.sites}",
-            )
+    check_sites(site, declaration)
     check_runner(runner)
     from isopach.jobs import show
     from isopach.jobs.nightly import Options, run_night
@@ -147,25 +142,32 @@ def counts(
     _table("counts", rows, as_json) if as_json else show.counts(out, rows)
 
 
-@app.command(epilog="isopach quarantine sales --lake lake --reason malformed --limit 5")
+@app.command(
+    epilog="isopach quarantine sales --lake lake --reason malformed --limit 5\n\n"
+    "isopach quarantine sales --lake lake --replayed"
+)
 def quarantine(
     feed: FeedName,
     lake: Lake,
     day: Day = None,
     site: Sites = None,
     reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,
+    replayed: Annotated[
+        bool, typer.Option(help="Instead, rows that replays have put into records since.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=0, help="Rows to show.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show rows that were set aside: how many for which reason, and the rows themselves."""
+    """Show rows that are set aside: how many for which reason, and the rows themselves."""
     from isopach.jobs import show
-    from isopach.jobs.queries import quarantined_reasons, quarantined_rows
+    from isopach.jobs.queries import Chosen, quarantined_reasons, quarantined_rows
 
     declaration = declaration_of(feed)
     with explained(err):
         home = place_of(lake)
-        reasons = quarantined_reasons(home, declaration.feed.feed, day_of(day), site, reason)
-        rows = quarantined_rows(home, declaration.feed, day_of(day), site, reason, limit)
+        chosen = Chosen(day_of(day), tuple(site or ()), reason, replayed)
+        reasons = quarantined_reasons(home, declaration.feed.feed, chosen)
+        rows = quarantined_rows(home, declaration.feed, chosen, limit)
     if as_json:
         print(json.dumps({"reasons": reasons.to_dicts(), "rows": rows.to_dicts()}, default=str))
     else:

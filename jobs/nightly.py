@@ -14,7 +14,7 @@ from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
 from isopach.feeds.rules import declared_rules
 from isopach.jobs.audits import audit
-from isopach.jobs.endings import abandon, finish, finish_killed
+from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays
 from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, judged, reconcile
@@ -118,6 +118,7 @@ def run_night(
     to = feed_tables(declaration)
     deliveries = find_deliveries(landing, feed.feed, day, options.only)
     finish_killed(lake, to)
+    finish_replays(declaration, lake, to)
     parameters = parameters_of(feed, landing, day, options)
     run = new_run(feed.feed, "nightly", "batch", options.runner, parameters)
     target = Target(lake, feed, run.run)
@@ -222,6 +223,7 @@ def usual_rows(lake: Place, feed: str, day: date) -> dict[str, int]:
         .filter(
             (pl.col("feed") == feed)
             & (pl.col("mode") == "batch")
+            & pl.col("replay_of").is_null()
             & pl.col("business_date").is_between(day - timedelta(28), day)
         )
         .sort("business_date", "run")

@@ -117,11 +117,19 @@ def version(lake: Place, table: Table) -> int | None:
 
 
 def scan(lake: Place, table: Table) -> pl.LazyFrame:
-    """Return a table's rows, lazily; an empty frame if it was never written."""
-    delta = open_table(lake, table)
+    """Return a table's rows, lazily; an empty frame if it was never written.
+
+    Columns that it does not have yet are null, as in the files written before they came.
+    """
+    delta, empty = open_table(lake, table), empty_frame(table.schema)
     if delta is None:
-        return empty_frame(table.schema).lazy()
-    return pl.scan_delta(delta)
+        return empty.lazy()
+    stored = {field.name for field in delta.schema().fields}
+    absent = {name: kind for name, kind in empty.schema.items() if name not in stored}
+    rows = pl.scan_delta(delta)
+    return (
+        rows.with_columns(pl.lit(None, t).alias(n) for n, t in absent.items()) if absent else rows
+    )
 
 
 def commit(lake: Place, table: Table, decide: Decide) -> int:

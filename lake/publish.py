@@ -18,6 +18,8 @@ from isopach.lake.staged import Staged, Window, read_staged
 from isopach.lake.tables import Table
 
 VERDICTS = "verdicts.json"
+PUBLISHED = "published"
+"""The mark on a staging folder whose verdicts are carried out."""
 DIFFERENCES = "differences.parquet"
 SETTLED, SETTLING, HELD, PROVISIONAL = "settled", "settling", "held", "provisional"
 KEY = ["site", "business_date"]

@@ -119,6 +119,7 @@ COUNTS = _table(
         "delivery": pa.large_string(),
         "reason": pa.large_string(),
         "extra": pa.large_string(),  # JSON: undeclared columns, and how many rows have a value
+        "replay_of": pa.large_string(),  # of a replay: the night whose rows it took up again
     },
     ("business_date",),
 )

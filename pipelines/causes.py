@@ -73,7 +73,8 @@ def look(
     dates = list(days)
     near = pl.col("row_date").is_in(dates) | pl.col("row_date").is_null() | pl.col("site").is_null()
     kinds = pl.col("disposition").is_in([LATE, REJECTED])
-    stored = scan(lake, table).filter(near, kinds)
+    still = pl.col("replayed_run").is_null()
+    stored = scan(lake, table).filter(near, kinds, still)
     stream, batch = (
         stored.filter(pl.col("_mode") == mode).select(ASIDE).collect()
         for mode in ("stream", "batch")

@@ -16,6 +16,7 @@ from isopach.lake.commits import scan
 from isopach.lake.places import Place
 from isopach.lake.publish import SETTLED, FeedTables, checksum_text
 from isopach.pipelines.findings import Finding
+from isopach.pipelines.verify_replays import lost_of_nights, unfinished_replays, with_replays
 from isopach.pipelines.verify_stream import verify_stream
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.quarantine import UNREADABLE
@@ -54,15 +55,19 @@ def verify(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proof:
         *_unknown_windows(lake, to, ledger, on_day),
         *_repeated("ledger", ledger, WINDOW, "stands in the ledger more than once"),
         *_repeated("counts", counts, [*WINDOW, "run"], "is counted more than once by a run"),
+        *unfinished_replays(lake, to),
     ]
+    counts = with_replays(counts)
     records = quarantined = 0
     for chunk in _chunks(ledger):
         rows = _rows_of(lake, to.records, chunk)
         aside = _rows_of(lake, to.quarantine, chunk).join(
             chunk.select(*WINDOW, _run="read_by"), on=[*WINDOW, "_run"], how="semi"
         )
-        records, quarantined = records + rows.height, quarantined + aside.height
         of_night = rows.filter(_mode="batch")
+        findings += lost_of_nights(aside, of_night)
+        aside = aside.filter(pl.col("replayed_run").is_null())
+        records, quarantined = records + rows.height, quarantined + aside.height
         read = chunk.drop_nulls("read_by").join(
             counts.drop("feed", "checksum", "reason"),
             left_on=[*WINDOW, "read_by"],
