@@ -24,7 +24,7 @@ from isopach.feeds.sales import write_night
 from isopach.jobs.cli import app
 from isopach.lake.places import Place
 
-COMMANDS = ["check", "nightly", "counts", "quarantine", "reconcile", "verify", "demo"]
+COMMANDS = ["check", "nightly", "counts", "quarantine", "reconcile", "replay", "verify", "demo"]
 HEAVY = ["apache_beam", "polars", "great_expectations", "pyarrow", "deltalake", "numpy"]
 
 
