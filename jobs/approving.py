@@ -9,7 +9,7 @@ from datetime import date, datetime
 import polars as pl
 
 from isopach.feeds.load import Declaration
-from isopach.jobs.endings import PUBLISHED, finish, give_up
+from isopach.jobs.endings import finish, give_up
 from isopach.jobs.nightly import Options, feed_tables
 from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, reconcile
@@ -17,7 +17,7 @@ from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
 from isopach.lake.publish import close_to_streams, publish, reopen
 from isopach.lake.staged import STAGED, read_staged
-from isopach.lake.verdicts import Verdict, write_verdicts
+from isopach.lake.verdicts import PUBLISHED, Verdict, write_verdicts
 from isopach.lake.waiting import held_windows
 from isopach.pipelines.staging import Target
 

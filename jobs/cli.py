@@ -15,6 +15,7 @@ from isopach.jobs import (
     publish_command,
     reconcile_command,
     repair_command,
+    replay_command,
     status_command,
     stream_command,
 )
@@ -48,6 +49,7 @@ app.command(epilog=repair_command.EXAMPLES)(repair_command.repair)
 app.command(epilog=evidence_command.EXAMPLES)(evidence_command.evidence)
 app.command(epilog=evidence_command.VERIFY_EXAMPLES)(evidence_command.verify)
 app.command(epilog=status_command.EXAMPLES)(status_command.status)
+app.command(epilog=replay_command.EXAMPLES)(replay_command.replay)
 
 
 def main() -> None:
@@ -117,25 +119,32 @@ def counts(
             show_windows.counts(out, rows)
 
 
-@app.command(epilog="isopach quarantine sales --lake lake --reason malformed --limit 5")
+@app.command(
+    epilog="isopach quarantine sales --lake lake --reason malformed --limit 5\n\n"
+    "isopach quarantine sales --lake lake --replayed"
+)
 def quarantine(
     feed: FeedName,
     lake: Lake,
     day: Day = None,
     site: Sites = None,
     reason: Annotated[str | None, typer.Option(help="Only this reason.")] = None,
+    replayed: Annotated[
+        bool, typer.Option(help="Instead, rows that replays have put into records since.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=0, help="Rows to show.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Show rows that were set aside: how many for which reason, and the rows themselves."""
+    """Show rows that are set aside: how many for which reason, and the rows themselves."""
     from isopach.jobs import show
-    from isopach.jobs.queries import quarantined_reasons, quarantined_rows
+    from isopach.jobs.queries import Chosen, quarantined_reasons, quarantined_rows
 
     declaration = declaration_of(feed)
     with explained(err):
         home = place_of(lake)
-        reasons = quarantined_reasons(home, declaration.feed.feed, day_of(day), site, reason)
-        rows = quarantined_rows(home, declaration.feed, day_of(day), site, reason, limit)
+        chosen = Chosen(day_of(day), tuple(site or ()), reason, replayed)
+        reasons = quarantined_reasons(home, declaration.feed.feed, chosen)
+        rows = quarantined_rows(home, declaration.feed, chosen, limit)
     if as_json:
         print(json.dumps({"reasons": reasons.to_dicts(), "rows": rows.to_dicts()}, default=str))
     else:

@@ -12,7 +12,7 @@ import polars as pl
 
 from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
-from isopach.jobs.endings import abandon, finish, finish_killed
+from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays
 from isopach.jobs.inputs import Input, Planned, Scope
 from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.progress import Progress
@@ -115,6 +115,7 @@ def run_night(
     with show.phase("Plan", phases):
         planned = plan_night(declaration, source, lake, day, options)
     finish_killed(lake, to)
+    finish_replays(declaration, lake, to)
     parameters = parameters_of(feed, source, day, options)
     run = new_run(feed.feed, "nightly", "batch", options.runner, parameters)
     target = Target(lake, feed, run.run)
@@ -200,6 +201,7 @@ def usual_rows(lake: Place, feed: str, day: date) -> dict[str, int]:
         .filter(
             (pl.col("feed") == feed)
             & (pl.col("mode") == "batch")
+            & pl.col("replay_of").is_null()
             & pl.col("business_date").is_between(day - timedelta(28), day)
         )
         .sort("business_date", "run")

@@ -49,7 +49,7 @@ def publish(
     from isopach.jobs import show
     from isopach.jobs.approving import Approved, runs_that_wait, waiting_windows
     from isopach.jobs.approving import approve as carry_out
-    from isopach.jobs.endings import finish_killed
+    from isopach.jobs.endings import finish_killed, finish_replays
     from isopach.jobs.nightly import Options, feed_tables
     from isopach.jobs.progress import Progress
 
@@ -57,6 +57,7 @@ def publish(
         home = place_of(lake)
         if approve:
             finish_killed(home, feed_tables(declaration))
+            finish_replays(declaration, home, feed_tables(declaration))
         runs = runs_that_wait(home, declaration.feed.feed)
         if run not in runs:
             known = ", ".join(runs[:5]) or "none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import polars as pl
@@ -28,44 +29,60 @@ def chosen(day: date | None, sites: Sequence[str] | None) -> pl.Expr:
     return some
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Which rows set aside are asked for; those that were replayed are, or are not."""
+
+    day: date | None = None
+    sites: tuple[str, ...] = ()
+    reason: str | None = None
+    replayed: bool = False
+
+
 def window_counts(
     lake: Place, feed: str, day: date | None, sites: Sequence[str] | None
 ) -> pl.DataFrame:
-    """Return the counts of each window, with its state: a night's newest run, a stream's all."""
+    """Return the counts of each window, with its state: a night's newest run, a stream's all.
+
+    What was replayed is among them, as if it had been accepted at first.
+    """
     some = chosen(day, sites) & (pl.col("feed") == feed)
     windows = scan(lake, tables.WINDOWS).filter(some).collect()
-    by_mode = scan(lake, tables.COUNTS).filter(some).sort("run").group_by(*WINDOW, "mode")
-    batch = by_mode.agg(pl.col(*FIGURES, "run", "delivery").last()).filter(mode="batch")
-    every_run = by_mode.agg(pl.col(FIGURES).sum(), pl.col("run", "delivery").last()).filter(
-        mode="stream"
+    counts = scan(lake, tables.COUNTS).filter(some).collect()
+    nights = counts.filter(pl.col("replay_of").is_null(), mode="batch").sort("run")
+    newest = nights.group_by(WINDOW).agg(pl.col("run", "delivery", "declared", "bytes").last())
+    batch = counts.filter(mode="batch").join(
+        newest.select(*WINDOW, "run").rename({"run": "night"}), on=WINDOW, nulls_equal=True
     )
+    batch = batch.filter(pl.coalesce("replay_of", "run") == pl.col("night"))
+    figures = batch.group_by(*WINDOW, "mode").agg(pl.col(FIGURES[:5]).sum())
     nothing = pl.lit(None, pl.Int64)
-    counted = pl.concat(
-        [batch, every_run.with_columns(nothing.alias("declared"), nothing.alias("bytes"))]
-    ).collect()
+    stream = counts.filter(mode="stream").sort("run").group_by(*WINDOW, "mode")
+    counted = [
+        figures.join(newest, on=WINDOW, nulls_equal=True),
+        stream.agg(
+            pl.col(FIGURES[:5]).sum(),
+            pl.col("run", "delivery").last(),
+            nothing.alias("declared"),
+            nothing.alias("bytes"),
+        ),
+    ]
+    names = [*WINDOW, "mode", *FIGURES, "run", "delivery"]
+    both = pl.concat([part.select(names) for part in counted])
     states = windows.select(*WINDOW, "state", "rows", "settled_by", "reason")
-    return states.join(counted, on=WINDOW, how="left").sort("business_date", "site", "mode")
+    return states.join(both, on=WINDOW, how="left").sort("business_date", "site", "mode")
 
 
-def quarantined_reasons(
-    lake: Place, feed: str, day: date | None, sites: Sequence[str] | None, reason: str | None
-) -> pl.DataFrame:
+def quarantined_reasons(lake: Place, feed: str, chosen: Chosen) -> pl.DataFrame:
     """Return how many rows were set aside for which reason."""
     group = ["disposition", "reason", "column"]
-    rows = _aside(lake, feed, day, sites, reason)
+    rows = _aside(lake, feed, chosen)
     return rows.group_by(group).agg(rows=pl.len()).sort("rows", *group, descending=True).collect()
 
 
-def quarantined_rows(
-    lake: Place,
-    feed: Feed,
-    day: date | None,
-    sites: Sequence[str] | None,
-    reason: str | None,
-    limit: int,
-) -> pl.DataFrame:
+def quarantined_rows(lake: Place, feed: Feed, chosen: Chosen, limit: int) -> pl.DataFrame:
     """Return rows that were set aside, sensitive columns masked."""
-    rows = _aside(lake, feed.feed, day, sites, reason).head(limit).collect()
+    rows = _aside(lake, feed.feed, chosen).head(limit).collect()
     sensitive = {name for name, column in feed.columns.items() if column.sensitive}
     if not sensitive:
         return rows
@@ -97,8 +114,9 @@ def recorded_differences(
     return found.sort(*WINDOW, "kind", "cause", "key")
 
 
-def _aside(
-    lake: Place, feed: str, day: date | None, sites: Sequence[str] | None, reason: str | None
-) -> pl.LazyFrame:
-    rows = scan(lake, tables.quarantine(feed)).filter(chosen(day, sites))
-    return rows if reason is None else rows.filter(pl.col("reason") == reason)
+def _aside(lake: Place, feed: str, asked: Chosen) -> pl.LazyFrame:
+    replayed = pl.col("replayed_run").is_not_null()
+    rows = scan(lake, tables.quarantine(feed)).filter(
+        chosen(asked.day, asked.sites), replayed if asked.replayed else ~replayed
+    )
+    return rows if asked.reason is None else rows.filter(pl.col("reason") == asked.reason)

@@ -13,7 +13,7 @@ from datetime import date
 import polars as pl
 
 from isopach.feeds.load import Declaration
-from isopach.jobs.endings import abandon, delete_unpublished, finish, finish_killed
+from isopach.jobs.endings import abandon, delete_unpublished, finish, finish_killed, finish_replays
 from isopach.jobs.inputs import Input
 from isopach.jobs.nightly import Options, feed_tables, parameters_of, plan_night, stage
 from isopach.jobs.progress import Progress
@@ -71,6 +71,7 @@ def repair(
     with show.phase("Plan", seconds):
         planned = plan_night(declaration, source, lake, day, options)
     finish_killed(lake, to)
+    finish_replays(declaration, lake, to)
     run = new_run(
         feed.feed, "repair", "batch", options.runner, parameters_of(feed, source, day, options)
     )

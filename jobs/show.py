@@ -198,7 +198,8 @@ def quarantine(console: Console, reasons: pl.DataFrame, rows: pl.DataFrame) -> N
         place = (
             row["_source"] if row["_position"] is None else f"{row['_source']}:{row['_position']}"
         )
-        said = f"{row['business_date']} {row['site']}  {why}  {place}\n  {row['raw']}"
+        since = f"  replayed by {row['replayed_run']}" if row["replayed_run"] else ""
+        said = f"{row['business_date']} {row['site']}  {why}  {place}{since}\n  {row['raw']}"
         console.print(said, markup=False, highlight=False)
     table(console, reasons)
 

@@ -62,7 +62,8 @@ def read_ledger(lake: Place, feed: str, day: date | None) -> Ledger:
     stated = [*WINDOW, "state", "reason", "rows", "settled_by"]
     windows = scan(lake, tables.WINDOWS).filter(some).select(stated).collect()
     figures = ["read", "accepted", "delivery", "arrived"]
-    counted = scan(lake, tables.COUNTS).filter(some).select(*WINDOW, "run", "mode", *figures)
+    read = scan(lake, tables.COUNTS).filter(some, pl.col("replay_of").is_null())
+    counted = read.select(*WINDOW, "run", "mode", *figures)
     counts = counted.collect().sort("run")
     nights = counts.filter(mode="batch").join(
         windows.select(*WINDOW, "settled_by"), on=WINDOW, how="left"

@@ -15,7 +15,7 @@ from isopach.feeds.load import Declaration
 from isopach.jobs import continuous, micro_batches
 from isopach.jobs.compacting import compacting
 from isopach.jobs.continuous import Continuous
-from isopach.jobs.endings import end_killed_streams, give_up, versions
+from isopach.jobs.endings import end_killed_streams, finish_replays, give_up, versions
 from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.micro_batches import MicroBatches
 from isopach.jobs.nightly import feed_tables
@@ -67,6 +67,7 @@ def run_stream(
         check_columns(lake, table)
     for table in to.all:
         create_or_open(lake, table)
+    finish_replays(declaration, lake, to)
     for other in end_killed_streams(lake, to):
         LOG.warning(
             "%s of %s streams this feed too: each row still lands once, but the two hold "

@@ -12,6 +12,7 @@ from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
 from isopach.lake.publish import SETTLED
+from isopach.pipelines.verify_replays import with_replays
 from isopach.transforms.compare import EXTRA, MISSING, REPEATED
 
 FIGURES = ["read", "accepted", "rejected", "late", "duplicate"]
@@ -41,8 +42,9 @@ def three_way(
     states = windows.select(
         *WINDOW, "state", "reason", "rows", run=pl.coalesce("settled_by", "run")
     )
-    nights = counts.filter(mode="batch")
-    batch = nights.select(*RUN, "declared", "delivery", *_named("batch_"))
+    nights = counts.filter(pl.col("replay_of").is_null(), mode="batch")
+    batch = with_replays(counts).filter(mode="batch")
+    batch = batch.select(*RUN, "declared", "delivery", *_named("batch_"))
     stream = counts.filter(mode="stream").group_by(WINDOW).agg(pl.col(FIGURES).sum())
     stream = stream.select(*WINDOW, *_named("stream_"))
     rows = (

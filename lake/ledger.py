@@ -44,13 +44,17 @@ class Run:
     process: str = ""
 
     @property
+    def here(self) -> bool:
+        """Tell whether its process was started on this host."""
+        return (self.process or "").rpartition("/")[0] == socket.gethostname()
+
+    @property
     def killed(self) -> bool:
         """Tell whether the process is gone; of another host that cannot be known, so it is not."""
-        host, _, pid = (self.process or "").rpartition("/")
-        if host != socket.gethostname():
+        if not self.here:
             return False
         try:
-            os.kill(int(pid), 0)
+            os.kill(int(self.process.rpartition("/")[2]), 0)
         except ProcessLookupError:
             return True
         except PermissionError:

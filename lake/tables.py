@@ -122,6 +122,7 @@ COUNTS = _table(
         "arrived": TIMESTAMP,  # when it was delivered; of a stream: when its newest rows landed
         "streamed": pa.int64(),  # rows that the stream had, where the run compared with it
         "manifest": pa.large_string(),  # SHA-256 of the delivery's manifest, as it was read
+        "replay_of": pa.large_string(),  # of a replay: the night whose rows it took up again
     },
     ("business_date",),
 )

@@ -10,6 +10,8 @@ from datetime import date, datetime
 from isopach.lake.places import Place
 
 VERDICTS = "verdicts.json"
+PUBLISHED = "published"
+"""The mark on a staging folder whose verdicts are carried out."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -30,6 +30,7 @@ from isopach.lake.landings import (
     write_landing,
 )
 from isopach.lake.places import Place
+from isopach.lake.replays import REPLAYS
 from isopach.pipelines.followers import Followers
 from isopach.pipelines.intervals import Interval
 from isopach.pipelines.judging import Judged, Known, judge
@@ -69,6 +70,7 @@ class Lander:
         self.last = Landing(0, run, token=0)
         self.states: dict[tuple[str, date], str] = {}
         self._settled, self._ledger = windows_frame([]), STALE
+        self._replays = 0
         self._attempt: Landing | None = None
         self._judged = Judged(None, [], {}, [])
 
@@ -117,8 +119,9 @@ class Lander:
                 return None  # committed, and only the answer was lost
             self._discard(self._attempt, now)
             self._attempt = None
-        if (now.fence(TOKEN) or 0) != self.last.token:
-            self._learn(now)
+        replays = now.fence(REPLAYS) or 0
+        if (now.fence(TOKEN) or 0) != self.last.token or replays != self._replays:
+            self._learn(now, replays)
         unknown = {one.source for one in intervals} - self.last.sources.keys()
         self.last = replace(self.last, sources={**self.last.sources, **landed(now, unknown)})
         self._read_ledger()
@@ -200,13 +203,16 @@ class Lander:
                 (table.place(target.lake) / file.path).delete()
         place_of(target.lake, target.feed.feed, landing.number, landing.token).delete()
 
-    def _learn(self, now: Snapshot) -> None:
-        """Take over what others have landed."""
+    def _learn(self, now: Snapshot, replays: int) -> None:
+        """Take over what others have landed, and replayed, which no fence of a source tells of."""
         last = self._described(now)
         self._read_ledger()
-        rows = self._open_keys(now, last)
+        replayed = replays != self._replays
+        rows = self._open_keys(now, last, {} if replayed else self.last.sources)
+        if replayed:
+            self.keys = KeyIndex(self.target.feed.key)
         self.keys.add(_hashed(rows))
-        self.last = replace(last, token=STALE)
+        self.last, self._replays = replace(last, token=STALE), replays
         self._note_states(rows.select(WINDOW).unique().rows())
         self._note_states(unfinished_windows(self.target.lake, self.target.feed.feed).rows())
         self.followers.catch_up(now)
@@ -214,12 +220,14 @@ class Lander:
             self._note_states(one.landing.counts)
         self.last = last
 
-    def _open_keys(self, now: Snapshot, last: Landing) -> pl.DataFrame:
-        """Return the keys of open windows that others have landed."""
+    def _open_keys(
+        self, now: Snapshot, last: Landing, known: Mapping[str, Reached]
+    ) -> pl.DataFrame:
+        """Return the keys of open windows, but for what lies below the fences that are known."""
         feed = self.target.feed
         mine = [
             (pl.col("_source") == source) & (pl.col("_position") < reached.fence)
-            for source, reached in self.last.sources.items()
+            for source, reached in known.items()
         ]
         mark = UNKNOWN if last.watermark is None else last.watermark
         recent = pl.col("business_date") >= first_open_date(feed, mark)

@@ -97,7 +97,8 @@ def _stored(lake: Place, feed: Feed, days: Iterable[date], mode: str) -> pl.Data
     near = pl.col("row_date").is_in(list(days)) | pl.any_horizontal(
         pl.col("row_date", "site").is_null()
     )
-    rows = scan(lake, tables.quarantine(feed.feed)).filter(near, KINDS, pl.col("_mode") == mode)
+    still = pl.col("replayed_run").is_null() & (pl.col("_mode") == mode)
+    rows = scan(lake, tables.quarantine(feed.feed)).filter(near, KINDS, still)
     return rows.select(ASIDE).collect()
 
 

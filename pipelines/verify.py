@@ -19,6 +19,7 @@ from isopach.lake.publish import LOG, SETTLED, FeedTables, checksum_text
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.verify_files import unreadable_files, verify_files
 from isopach.pipelines.verify_ledger import WINDOW, repeated, verify_ledger
+from isopach.pipelines.verify_replays import lost_of_nights, unfinished_replays, with_replays
 from isopach.pipelines.verify_stream import verify_stream
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.quarantine import UNREADABLE
@@ -69,15 +70,18 @@ def _verified(lake: Place, feed: Feed, to: FeedTables, day: date | None) -> Proo
     ledger = scan(lake, tables.WINDOWS).filter(of_feed, on_day).collect().sort(WINDOW[::-1])
     ledger = ledger.with_columns(read_by=pl.coalesce("settled_by", "run"))
     counts = scan(lake, tables.COUNTS).filter(of_feed, on_day).collect()
-    findings = list(verify_ledger(lake, to, ledger, counts, on_day))
+    findings = [*verify_ledger(lake, to, ledger, counts, on_day), *unfinished_replays(lake, to)]
+    counts = with_replays(counts)
     records = quarantined = 0
     for chunk in _chunks(ledger):
         rows = _rows_of(lake, to.records, chunk)
         aside = _rows_of(lake, to.quarantine, chunk).join(
             chunk.select(*WINDOW, _run="read_by"), on=[*WINDOW, "_run"], how="semi"
         )
-        records, quarantined = records + rows.height, quarantined + aside.height
         of_night = rows.filter(_mode="batch")
+        findings += lost_of_nights(aside, of_night)
+        aside = aside.filter(pl.col("replayed_run").is_null())
+        records, quarantined = records + rows.height, quarantined + aside.height
         read = chunk.drop_nulls("read_by").join(
             counts.drop("feed", "checksum").rename({"reason": "approved"}),
             left_on=[*WINDOW, "read_by"],

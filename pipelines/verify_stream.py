@@ -15,6 +15,7 @@ from isopach.lake.places import Place
 from isopach.lake.publish import HELD, PROVISIONAL, SETTLED, FeedTables, checksum_text
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import FIGURES, WINDOW, stream_counts
+from isopach.pipelines.verify_replays import lost_of_stream
 from isopach.transforms.counts import Tally
 
 KINDS = FIGURES[2:]
@@ -35,13 +36,15 @@ def verify_stream(
     on_day = pl.lit(True) if day is None else pl.col("business_date") == day
     streamed = pl.col("_mode") == "stream"
     good = scan(lake, to.records).filter(streamed, on_day)
-    aside = scan(lake, to.quarantine).filter(streamed, on_day)
+    ever_aside = scan(lake, to.quarantine).filter(streamed, on_day)
+    aside = ever_aside.filter(pl.col("replayed_run").is_null())
     counted = _counted(lake, feed, on_day)
     late = list(_behind(lake, to, records))
     findings = late or [
         *_windows(to, good, aside, counted),
         *_checksums(lake, feed, counted),
     ]
+    findings += lost_of_stream(lake, feed, good, ever_aside)
     if day is None:
         replaced = int(counted.filter(state=SETTLED)["accepted"].sum())
         findings += _sources(lake, feed, records, good, aside, replaced)

@@ -24,7 +24,21 @@ from isopach.feeds.sales import write_night
 from isopach.jobs.cli import app
 from isopach.lake.places import Place
 
-COMMANDS = ["check", "nightly", "counts", "quarantine", "reconcile", "status", "verify", "demo"]
+COMMANDS = [
+    "check",
+    "nightly",
+    "stream",
+    "counts",
+    "status",
+    "quarantine",
+    "reconcile",
+    "publish",
+    "repair",
+    "replay",
+    "evidence",
+    "verify",
+    "demo",
+]
 HEAVY = ["apache_beam", "polars", "great_expectations", "pyarrow", "deltalake", "numpy"]
 
 
