@@ -52,10 +52,11 @@ def evidence(
 ) -> None:
     """Write down what a settled business date rests on, for `isopach verify --evidence`.
 
-    Table versions, files and their SHA-256, windows, sources, manifests' hashes, code version,
-    counts and differences, with a hash over all. The hash is no signature by a secret key: keep
-    it, or the file, where those who can write to the lake cannot. With --json the evidence goes to
-    stdout, and into a file only with --out.
+    Table versions, files and their SHA-256, windows, sources, hashes of
+    manifests, code version, counts and differences, with a hash over all.
+    The hash is no signature by a secret key: keep it, or the file, where
+    those who can write to the lake cannot. With --json the evidence goes
+    to stdout, and into a file only with --out.
     """
     declaration, date = declaration_of(feed), day_of(day)
     assert date is not None
@@ -96,10 +97,11 @@ def verify(
 ) -> None:
     """Prove from the tables alone that every row read is there exactly once.
 
-    With --evidence, check a date against evidence of it, and name the first thing that no longer
-    holds: the file's own hash, tables, files (size and SHA-256), settled windows and their rows,
-    fences, counts, runs, differences. A table may have moved on to other files by compaction; the
-    rows must be the same, and so must be old files for as long as they are there.
+    With --evidence, check a date against evidence of it, and name the first
+    thing that no longer holds: the file's own hash, tables, files (size and
+    SHA-256), settled windows and their rows, fences, counts, runs,
+    differences. A table may have moved on to other files by compaction; the
+    rows must be the same, and so must old files while they are there.
     """
     declaration, date = declaration_of(feed), day_of(day)
     if evidence is not None:

@@ -17,7 +17,7 @@ import polars.selectors as cs
 from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.commits import Active, Snapshot, newest, rows_of
-from isopach.lake.inventory import digests, files_on
+from isopach.lake.inventory import READ_ERRORS, digests, files_on
 from isopach.lake.landings import NUMBER, landings_after
 from isopach.lake.places import Place
 from isopach.lake.publish import SETTLED, FeedTables
@@ -34,6 +34,7 @@ from isopach.pipelines.evidence import (
     TableState,
     hash_of,
 )
+from isopach.pipelines.verify_files import unreadable_files, verify_files
 from isopach.pipelines.verify_stream import reached_sources
 
 WINDOW_COLUMNS = ["site", "state", "reason", "rows", "checksum", "settled_by", "version"]
@@ -118,6 +119,20 @@ class Date:
 def gather(lake: Place, feed: Feed, to: FeedTables, day: date) -> Evidence:
     """Return the evidence of a business date; raises EvidenceError where there is none to give."""
     found = Date(lake, feed, to, day)
+    try:
+        if not any(verify_files(lake, found.tables, day)):
+            return _gathered(found)
+    except READ_ERRORS:
+        if not any(unreadable_files(lake, found.tables, day)):
+            raise
+    raise EvidenceError(
+        f"{feed.feed} {day}: files are gone or damaged, and there is no evidence of what does not "
+        "hold; `isopach verify` names them"
+    )
+
+
+def _gathered(found: Date) -> Evidence:
+    feed, day, to = found.feed, found.day, found.to
     settled = found.settled
     if settled.is_empty():
         known = ", ".join(sorted({*found.windows["state"]})) or "none in the ledger"

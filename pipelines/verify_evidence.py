@@ -20,28 +20,21 @@ of the same date does not, also if it brought the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
 from isopach.feeds.feed import Feed
-from isopach.lake import tables
 from isopach.lake.inventory import READ_ERRORS, digests, misfit, sizes
-from isopach.lake.ledger import RUNNING
 from isopach.lake.places import Place
 from isopach.lake.publish import FeedTables
 from isopach.lake.tables import Table
 from isopach.pipelines.evidence import Content, Evidence, Row, Signed, TableState, hash_of
+from isopach.pipelines.evidence_ledger import ledger_findings
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.gather_evidence import Date, content_rows, pick_of, plain, windows_in
 from isopach.pipelines.verify_files import FILES, unreadable_files, verify_files
-
-GROWING = ("read", "rejected", "late", "duplicate", "bytes")
-"""Of a stream's counts: rows that come to a settled window are set aside."""
-ENDING = ("ended", "outcome", "versions_out")
-"""Of a run that was under way."""
 
 
 @dataclass
@@ -87,7 +80,7 @@ class _Check:
         try:
             yield from self._rows()
             yield from self._fences()
-            yield from self._ledger()
+            yield from ledger_findings(self.now, self.evidence, self.settled)
         except READ_ERRORS:
             damaged = list(unreadable_files(self.now.lake, self.now.tables, self.now.day))
             if not damaged:
@@ -214,71 +207,3 @@ class _Check:
                 at = "has no fence" if one is None else f"has landed up to {one.fence:,}"
                 text = f"{self.now.to.records.name}: {said.source} {at} now, {said.fence:,} then"
                 yield self._finding("fences", text)
-
-    def _ledger(self) -> Iterator[Finding]:
-        counts = plain(self.now.counts(self.settled))
-        key = ("site", "run")
-        yield from self._same(tables.COUNTS, self.evidence.counts, counts, key, _grown)
-        names = [str(row["run"]) for row in self.evidence.runs]
-        runs = plain(self.now.runs(names))
-        yield from self._same(tables.RUNS, self.evidence.runs, runs, ("run",), _ended)
-        yield from self._differences()
-
-    def _same(
-        self,
-        table: Table,
-        then: Sequence[Row],
-        now: Sequence[Row],
-        key: Sequence[str],
-        allowed: Callable[[Row, Row, str], bool],
-    ) -> Iterator[Finding]:
-        """Compare rows of the ledger by key."""
-        check, there = table.name.removeprefix("ledger/"), _by(now, key)
-        for said in then:
-            rows = there.get(tuple(said[name] for name in key), [])
-            site, run = said.get("site"), said["run"]
-            if len(rows) != 1:
-                what = f"{len(rows):,} rows" if rows else "no row"
-                yield self._finding(check, f"{table.name}: {what} of run {run} now, 1 then", site)
-            for name, row in ((n, row) for row in rows for n in said):
-                if said[name] != row[name] and not allowed(said, row, name):
-                    text = f"{name} of run {run} is {row[name]} now, was {said[name]}"
-                    yield self._finding(check, f"{table.name}: {text}", site)
-
-    def _differences(self) -> Iterator[Finding]:
-        """Compare the records that differed; only those that the same runs found."""
-        runs = {row["run"] for row in self.evidence.runs}  # those of differences among them
-        rows = plain(self.now.differences(self.settled))
-        now = _by([row for row in rows if row["run"] in runs], ("site", "run"))
-        then = _by(self.evidence.differences, ("site", "run"))
-        for site, run in sorted({*then, *now}):
-            before, after = (_texts(side.get((site, run), [])) for side in (then, now))
-            if before != after:
-                odd = next(one for one in sorted(before + after) if _odd(one, before, after))
-                text = f"{len(after):,} rows of run {run} now, {len(before):,} then; such as {odd}"
-                yield self._finding("differences", f"ledger/differences: {text}", site)
-
-
-def _by(rows: Sequence[Row], key: Sequence[str]) -> dict[tuple[Any, ...], list[Row]]:
-    found: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        found.setdefault(tuple(row[name] for name in key), []).append(row)
-    return found
-
-
-def _texts(rows: Sequence[Row]) -> list[str]:
-    return sorted(f"{row['kind']} {row['key']}: {row}" for row in rows)
-
-
-def _odd(text: str, before: Sequence[str], after: Sequence[str]) -> bool:
-    return before.count(text) != after.count(text)
-
-
-def _grown(then: Row, now: Row, name: str) -> bool:
-    old, new = then[name] or 0, now[name] or 0
-    streamed = then["mode"] == "stream" and name in GROWING
-    return streamed and isinstance(old, int) and isinstance(new, int) and old <= new
-
-
-def _ended(then: Row, _: Row, name: str) -> bool:
-    return then["outcome"] == RUNNING and name in ENDING

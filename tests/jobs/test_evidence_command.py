@@ -272,3 +272,9 @@ def test_there_is_no_evidence_of_what_does_not_hold(lake: SettledLake) -> None:
     lake.update("visits/records", f"business_date = '{DAY}' and id = 'nyc-1'", note="x")
     said = refused(lake.command("evidence", "--date", f"{DAY}", "--json"), 1)
     assert said.startswith(f"nyc {DAY}: visits/records gives 6 rows with checksum")
+    for zeroed in (True, False):
+        damaged = lake.files("visits/quarantine", DAY)[0]
+        size = damaged.stat().st_size
+        damaged.write_bytes(bytes(size)) if zeroed else damaged.unlink()
+        said = refused(lake.command("evidence", "--date", f"{DAY}", "--json"), 1)
+        assert said.startswith(f"visits {DAY}: files are gone or damaged")
