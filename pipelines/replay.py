@@ -81,7 +81,7 @@ def candidates(lake: Place, feed: str, choice: Choice) -> Iterator[pl.DataFrame]
         day = file.partition["business_date"]
         if choice.day is not None and day != choice.day.isoformat():
             continue
-        for batch in _batches(lake, table, file):
+        for batch in batches_of(lake, table, file):
             found = batch.filter(choice.where()).select(CANDIDATE + ORIGIN)
             gathered.append(found)
             rows += found.height
@@ -92,7 +92,7 @@ def candidates(lake: Place, feed: str, choice: Choice) -> Iterator[pl.DataFrame]
         yield pl.concat(gathered)
 
 
-def _batches(lake: Place, table: Table, file: Active) -> Iterator[pl.DataFrame]:
+def batches_of(lake: Place, table: Table, file: Active) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file, which may be too large to be held whole."""
     place = table.place(lake) / file.path
     schema = tables.empty_frame(table.schema).schema

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 
@@ -12,7 +12,8 @@ import polars as pl
 from isopach.feeds.feed import Feed
 from isopach.feeds.sites import Sites
 from isopach.lake import tables
-from isopach.lake.commits import Change, Snapshot, commit, newest, scan
+from isopach.lake.commits import Active, Change, Snapshot, commit, newest, scan
+from isopach.lake.files import DataFile
 from isopach.lake.landings import WATERMARK, Window
 from isopach.lake.places import Place
 from isopach.lake.publish import checksum_text
@@ -35,10 +36,13 @@ from isopach.pipelines.provisional import (
     tally_of,
     windows_frame,
 )
+from isopach.pipelines.replay import CHUNK_ROWS, batches_of
 from isopach.pipelines.replay_totals import add_totals
 from isopach.transforms.counts import Tally, add_tallies
 from isopach.transforms.lateness import UNKNOWN
 from isopach.transforms.quarantine import REJECTED
+
+KEY = [name for name in ASIDE if name != "business_date"]
 
 
 def follow(lake: Place, feed: Feed, sites: Sites, run: str) -> None:
@@ -79,24 +83,43 @@ def _mark_replayed(lake: Place, feed: Feed, run: str, folder: Place, parts: Sequ
 def _marked(
     lake: Place, table: Table, run: str, day: date | None, rows: pl.DataFrame, now: Snapshot
 ) -> Change | None:
-    """Return the change that marks rows of one date; a file is in memory at a time."""
-    add, remove = [], []
-    key = [name for name in ASIDE if name != "business_date"]
-    still = (pl.col("disposition") == REJECTED) & pl.col("replayed_run").is_null()
+    """Return the change that marks rows of one date."""
+    add: list[DataFile] = []
+    remove = []
     for file in now.files:
         if file.partition["business_date"] != (day.isoformat() if day else None):
             continue
-        found = read_file(lake, table, file, [*key, "disposition", "replayed_run"])
-        numbers = found.with_row_index("_row").filter(still).join(rows, on=key, how="semi")["_row"]
-        if numbers.is_empty():
-            continue
-        hit = pl.int_range(pl.len()).is_in(numbers.implode())
-        whole = read_file(lake, table, file, table.schema.names).with_columns(
-            replayed_run=pl.when(hit).then(pl.lit(run)).otherwise("replayed_run")
-        )
-        add.append(write_rows(lake, table, whole))
-        remove.append(file)
+        columns = [*KEY, "disposition", "replayed_run"]
+        if _with_mark(read_file(lake, table, file, columns), rows, run) is not None:
+            add += _marked_parts(lake, table, file, rows, run)
+            remove.append(file)
     return Change(add, remove) if add else None
+
+
+def _marked_parts(
+    lake: Place, table: Table, file: Active, rows: pl.DataFrame, run: str
+) -> Iterator[DataFile]:
+    """Write a file anew with some of its rows marked, a bounded number of rows at a time."""
+    gathered: list[pl.DataFrame] = []
+    for batch in batches_of(lake, table, file):
+        marked = _with_mark(batch, rows, run)
+        gathered.append(batch if marked is None else marked)
+        if sum(part.height for part in gathered) >= CHUNK_ROWS:
+            yield write_rows(lake, table, pl.concat(gathered))
+            gathered = []
+    if gathered:
+        yield write_rows(lake, table, pl.concat(gathered))
+
+
+def _with_mark(batch: pl.DataFrame, rows: pl.DataFrame, run: str) -> pl.DataFrame | None:
+    """Return rows of quarantine with those marked that a replay brought; None if it was none."""
+    still = (pl.col("disposition") == REJECTED) & pl.col("replayed_run").is_null()
+    numbered = batch.select(*KEY, "disposition", "replayed_run").with_row_index("_row")
+    hits = numbered.filter(still).join(rows, on=KEY, how="semi")["_row"]
+    if hits.is_empty():
+        return None
+    hit = pl.int_range(pl.len()).is_in(hits.cast(pl.Int64).implode())
+    return batch.with_columns(replayed_run=pl.when(hit).then(pl.lit(run)).otherwise("replayed_run"))
 
 
 def _add_counts(lake: Place, feed: Feed, run: str, parts: Sequence[Part]) -> None:
