@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import polars as pl
 
@@ -10,7 +11,7 @@ from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.commits import newest, scan
 from isopach.lake.places import Place
-from isopach.lake.publish import SETTLED, FeedTables
+from isopach.lake.publish import SETTLED, FeedTables, checksum_text
 from isopach.lake.replays import folder_of, read_parts, unfinished
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import FIGURES, WINDOW
@@ -21,12 +22,29 @@ CHECK = "replayed"
 
 def with_replays(counts: pl.DataFrame) -> pl.DataFrame:
     """Return the counts of runs, each with what replays of its rows have changed."""
-    replays = counts.drop_nulls("replay_of").group_by(*WINDOW, run="replay_of")
-    changed = replays.agg(pl.col(FIGURES).sum().name.suffix("_replayed"))
+    own = [*WINDOW, "run"]
+    replays = counts.drop_nulls("replay_of").with_columns(run="replay_of")
+    changed = replays.group_by(own).agg(pl.col(FIGURES).sum().name.suffix("_replayed"))
     runs = counts.filter(pl.col("replay_of").is_null()).drop("replay_of")
-    both = runs.join(changed, on=[*WINDOW, "run"], how="left")
+    both = runs.join(changed, on=own, how="left").join(_checksums(runs, replays), own, "left")
     sums = [pl.col(name) + pl.col(f"{name}_replayed").fill_null(0) for name in FIGURES]
-    return both.with_columns(sums).select(runs.columns)
+    checksum = pl.coalesce("summed", "checksum").alias("checksum")
+    return both.with_columns(*sums, checksum).select(runs.columns)
+
+
+def _checksums(runs: pl.DataFrame, replays: pl.DataFrame) -> pl.DataFrame:
+    """Return the checksums of runs and their replays together, as `summed`."""
+    own = [*WINDOW, "run"]
+    columns = [*own, "checksum"]
+    some = runs.join(replays, on=own, how="semi")
+    sums: dict[Any, list[int]] = {}
+    for *window, text in pl.concat([some.select(columns), replays.select(columns)]).iter_rows():
+        first, second = sums.setdefault(tuple(window), [0, 0])
+        halves = int(text[:16], 16), int(text[16:], 16)
+        sums[tuple(window)] = [(first + halves[0]) % 2**64, (second + halves[1]) % 2**64]
+    rows = [(*window, checksum_text(*both)) for window, both in sums.items()]
+    schema = runs.select(own).schema | {"summed": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def unfinished_replays(lake: Place, to: FeedTables) -> Iterator[Finding]:
