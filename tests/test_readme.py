@@ -71,6 +71,8 @@ def test_other_commands_run_one_after_the_other(tmp_path: Path) -> None:
     held = [command for command, code in codes.items() if code == HELD]
     assert [command.split()[:3] for command in held] == [
         ["isopach", "nightly", "sales"],
+        ["isopach", "nightly", "sales"],
+        ["isopach", "repair", "sales"],
         ["isopach", "status", "sales"],
         ["isopach", "nightly", "flights"],
     ]
