@@ -114,9 +114,14 @@ def _closing(row: Mapping[str, object] | None, run: str) -> bool:
 
 
 def reopen(lake: Place, feed: str, run: str) -> None:
-    """Take back the marks of a run that publishes nothing."""
+    """Take back the marks of a run that publishes nothing: the last that counted stands again."""
     mine = (pl.col("feed") == feed) & (pl.col("state") == SETTLING) & (pl.col("run") == run)
     keys = scan(lake, tables.WINDOWS).filter(mine).select("feed", *KEY).collect()
+    nights = scan(lake, tables.COUNTS).filter(
+        pl.col("feed") == feed, pl.col("mode") == "batch", pl.col("replay_of").is_null()
+    )
+    last = nights.group_by(KEY).agg(last=pl.col("run").max())
+    last = last.join(keys.lazy().select(KEY), on=KEY, how="semi").collect()
 
     def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
         settled, held = pl.col("settled_by").is_not_null(), pl.col("reason").is_not_null()
@@ -125,9 +130,11 @@ def reopen(lake: Place, feed: str, run: str) -> None:
         )
         known = settled | held | pl.col("progress").is_not_null()
         mark = (pl.col("state") == SETTLING) & (pl.col("run") == run)
-        return old.filter(~mark | known).with_columns(
-            state=pl.when(mark).then(state).otherwise("state")
-        )
+        rows = old.filter(~mark | known).join(last, on=KEY, how="left")
+        return rows.with_columns(
+            state=pl.when(mark).then(state).otherwise("state"),
+            run=pl.when(mark).then("last").otherwise("run"),
+        ).drop("last")
 
     if not keys.is_empty():
         revise(lake, tables.WINDOWS, keys, change)

@@ -24,12 +24,12 @@ from isopach.lake.landings import (
 )
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file, revise
+from isopach.lake.replays import resting
 from isopach.lake.tables import Table
 from isopach.pipelines.provisional import (
     WINDOW,
     add_counts,
     record_states,
-    settled_windows,
     windows_frame,
 )
 from isopach.pipelines.staging import totals_table
@@ -149,10 +149,11 @@ class Followers:
 
     def _flush_total(self, name: str, table: Table, touched: set[Window]) -> None:
         def change(old: pl.DataFrame, fresh: list[Noted]) -> pl.DataFrame:
-            """Add increments to open windows; a night has counted those that it settled."""
-            since = min((day for _, day in touched if day), default=date.max)
+            """Add increments, but for windows that a night has settled, or will for certain."""
+            days = {day for _, day in touched if day}
             parts = [part for one in fresh for part in one.totals.get(name, ())]
-            settled = settled_windows(self.lake, self.feed.feed, since)
+            known = resting(self.lake, self.feed.feed, sorted(days))
+            settled = known.filter(pl.col("rests_on").is_not_null()).select(WINDOW)
             rest = old.join(settled, on=WINDOW, how="semi")
             stored = old.join(settled, on=WINDOW, how="anti").drop("_mode", "_run")
             parts += stored.to_arrow().cast(_measures(table)).to_batches()

@@ -152,6 +152,8 @@ def record_states(
 ) -> int | None:
     """Write the states of provisional windows to the ledger; those of settled ones stay.
 
+    A window that a night is settling has its rows counted on: the night may yet hold it, or fail.
+
     Returns the ledger's version that has them; None where nothing was to be written.
 
     Args:
@@ -170,7 +172,7 @@ def record_states(
         rows = []
         for window in known:
             row = stored.pop(window, {"state": PROVISIONAL})
-            if row["state"] in (PROVISIONAL, HELD):
+            if row["state"] != SETTLED and row.get("settled_by") is None:
                 row = row | _state(window, feed.feed, sums.get(window, Tally()))
                 reached = progress(window, sites, feed, watermark)
                 reached = max(reached, row.get("progress") or OPEN, key=PROGRESS.index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,9 +14,16 @@ from small_stream import SmallStream, line
 
 from isopach.feeds.spool import SpoolWriter
 from isopach.jobs.micro_batches import Options
+from isopach.jobs.nightly import feed_tables
 from isopach.jobs.queries import window_counts
 from isopach.jobs.stream import Summary, run_stream
+from isopach.lake.ledger import new_run, record_run
+from isopach.lake.publish import close_to_streams, publish, reopen
+from isopach.lake.staged import Staged, write_staged
+from isopach.lake.verdicts import Verdict, write_verdicts
+from isopach.pipelines.intervals import Interval
 from isopach.pipelines.spool import Spool
+from isopach.pipelines.staging import staging
 
 AT = f"{DAY}T12:00"
 NEXT = DAY + timedelta(1)
@@ -132,3 +140,38 @@ def test_a_night_plans_by_the_rows_of_nights_alone(stream: SmallStream) -> None:
     send(stream, sent("nyc", 50, 60))
     streamed(stream)
     assert usual_rows(stream.lake, "visits", NEXT) == {"nyc": 4}
+
+
+@pytest.mark.parametrize("ending", ["given up", "held", "published"])
+def test_what_landed_before_a_night_closed_its_window_is_counted_after(
+    stream: SmallStream, ending: str
+) -> None:
+    """The records land first; counts and totals may follow while the night is at work."""
+    to = feed_tables(stream.declaration)
+    lander = stream.lander()
+    lander.learn()
+    lines = sent("nyc", 0, 4)
+    assert lander.land([Interval("spool/0", 0, 0, 0)]) == []
+    assert lander.land([stream.interval("spool/0", lines, 0, 4)]) == []
+    folder = staging(stream.lake, "visits") / "night"
+    close_to_streams(stream.lake, to, "night", [("nyc", DAY)])
+    if ending == "published":  # of a night without rows: nothing there tells that it is done
+        write_staged(folder, Staged())
+        write_verdicts(folder, [Verdict("nyc", DAY, None, 0, "d1")])
+        record_run(
+            stream.lake, replace(new_run("visits", "nightly", "batch", "x", {}), run="night")
+        )
+        publish(stream.lake, to, "night", folder)
+        lander.flush()
+    elif ending == "held":
+        lander.flush()
+        write_staged(folder, Staged())
+        write_verdicts(folder, [Verdict("nyc", DAY, "differs", 9, "d1")])
+        publish(stream.lake, to, "night", folder)
+    else:
+        lander.flush()
+        reopen(stream.lake, "visits", "night")
+    settled = ending == "published"
+    assert stream.table("totals_all")["visits"].to_list() == ([] if settled else [4])
+    assert stream.table("windows")["rows"].to_list() == [0 if settled else 4]
+    assert stream.findings() == []
