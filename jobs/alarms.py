@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from isopach.lake.publish import HELD, PROVISIONAL, SETTLED, SETTLING
+from isopach.lake.windows import HELD, PROVISIONAL, SETTLED, SETTLING
 
 DEAD_SITE, NOT_SETTLED, NO_NIGHT = "dead_site", "not_settled", "no_night"
 COLUMNS = ["alarm", "site", "business_date", "message"]

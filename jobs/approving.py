@@ -15,10 +15,11 @@ from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, reconcile
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import close_to_streams, publish, reopen
+from isopach.lake.publish import publish
 from isopach.lake.staged import STAGED, read_staged
 from isopach.lake.verdicts import PUBLISHED, Verdict, write_verdicts
 from isopach.lake.waiting import held_windows
+from isopach.lake.windows import close_to_streams, reopen
 from isopach.pipelines.staging import Target
 
 

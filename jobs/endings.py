@@ -10,12 +10,13 @@ from isopach.feeds.load import Declaration
 from isopach.lake.commits import newest, version
 from isopach.lake.ledger import Run, record_run, runs_under_way
 from isopach.lake.places import Place
-from isopach.lake.publish import FeedTables, publish, reopen
+from isopach.lake.publish import publish
 from isopach.lake.replays import CADENCE, folder_of, read_parts, unfinished
 from isopach.lake.staged import Staged
-from isopach.lake.tables import Table
+from isopach.lake.tables import FeedTables, Table
 from isopach.lake.verdicts import PUBLISHED, VERDICTS
 from isopach.lake.waiting import held_windows
+from isopach.lake.windows import reopen
 from isopach.pipelines.replay_followers import follow
 from isopach.pipelines.staging import Target, staging
 from isopach.transforms.threads import wait_until_idle

@@ -22,9 +22,11 @@ from isopach.lake import tables
 from isopach.lake.commits import check_columns, create_or_open, scan
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import FeedTables, close_to_streams, publish
+from isopach.lake.publish import publish
 from isopach.lake.staged import Staged
+from isopach.lake.tables import FeedTables
 from isopach.lake.verdicts import write_verdicts
+from isopach.lake.windows import close_to_streams
 from isopach.pipelines.joining import join_waves
 from isopach.pipelines.staging import Target, totals_table
 

@@ -16,9 +16,11 @@ from isopach.jobs.runners import pipeline_on
 from isopach.lake.commits import Snapshot, newest
 from isopach.lake.landings import NUMBER
 from isopach.lake.places import Place
-from isopach.lake.publish import DIFFERENCES, FeedTables, windows_of
+from isopach.lake.publish import DIFFERENCES
 from isopach.lake.staged import Staged
+from isopach.lake.tables import FeedTables
 from isopach.lake.verdicts import Verdict
+from isopach.lake.windows import windows_of
 from isopach.pipelines.causes import LOST, UNEXPLAINED, explained
 from isopach.pipelines.provisional import stream_counts
 from isopach.pipelines.reconcile import (

@@ -21,13 +21,9 @@ from isopach.jobs.reconciling import Night, compare_rows, write_differences
 from isopach.lake.commits import newest
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import (
-    checksum_text,
-    differences_of,
-    publish,
-    windows_of,
-)
+from isopach.lake.publish import differences_of, publish
 from isopach.lake.verdicts import write_verdicts
+from isopach.lake.windows import checksum_text, windows_of
 from isopach.pipelines.causes import corrected
 from isopach.pipelines.reconcile import BATCH
 from isopach.pipelines.seen import look_at_nights

@@ -25,8 +25,8 @@ from isopach.jobs.progress import Progress
 from isopach.lake.commits import check_columns, commit, newest
 from isopach.lake.ledger import Run, new_run, record_run, runs_under_way
 from isopach.lake.places import Place
-from isopach.lake.publish import FeedTables
 from isopach.lake.replays import BATCH, CADENCE, REPLAYS
+from isopach.lake.tables import FeedTables
 from isopach.pipelines.admitting import DUPLICATE, FREE, LEFT, Admission
 from isopach.pipelines.provisional import WINDOW
 from isopach.pipelines.replay import Choice, candidates, passed

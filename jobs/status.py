@@ -16,7 +16,7 @@ from isopach.jobs.audits import deadline
 from isopach.jobs.queries import WINDOW
 from isopach.jobs.site_ledger import Ledger, NothingRunError, read_ledger
 from isopach.lake.places import Place
-from isopach.lake.publish import HELD, PROVISIONAL, SETTLED, SETTLING
+from isopach.lake.windows import HELD, PROVISIONAL, SETTLED, SETTLING
 
 NIGHTS = 28
 """Business dates looked back on."""

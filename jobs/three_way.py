@@ -11,7 +11,7 @@ from isopach.jobs.queries import WINDOW, chosen
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
-from isopach.lake.publish import SETTLED
+from isopach.lake.windows import SETTLED
 from isopach.pipelines.verify_replays import with_replays
 from isopach.transforms.compare import EXTRA, MISSING, REPEATED
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import polars as pl
 
@@ -21,28 +20,21 @@ from isopach.lake.replace import (
     write_rows,
 )
 from isopach.lake.staged import Staged, Window, read_staged
-from isopach.lake.tables import Table
+from isopach.lake.tables import FeedTables, Table
 from isopach.lake.verdicts import Verdict, read_verdicts
+from isopach.lake.windows import (
+    HELD,
+    SETTLED,
+    WINDOW,
+    checksum_text,
+    mark_settling,
+    windows_frame,
+    windows_of,
+)
 
 DIFFERENCES = "differences.parquet"
 LOG = "log"
 """Stands for the delivery of a window whose rows were read again from the stream's own log."""
-SETTLED, SETTLING, HELD, PROVISIONAL = "settled", "settling", "held", "provisional"
-KEY = ["site", "business_date"]
-
-
-@dataclass(frozen=True)
-class FeedTables:
-    """A feed's tables."""
-
-    feed: str
-    records: Table
-    quarantine: Table
-    totals: Mapping[str, Table]
-
-    @property
-    def all(self) -> list[Table]:
-        return [self.records, self.quarantine, *self.totals.values()]
 
 
 def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
@@ -53,102 +45,26 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
     """
     staged, verdicts = read_staged(folder), read_verdicts(folder)
     settled = [(v.site, v.day) for v in verdicts if not v.held]
-    _mark_settling(lake, to.feed, run, settled)
+    mark_settling(lake, to.feed, run, settled)
     before = windows_of(lake, to.feed, {v.day for v in verdicts})
     _publish_quarantine(lake, to.quarantine, run, staged, verdicts, before)
     for name, table in to.totals.items():
         parts = staged.files.get(f"totals_{name}", [])
         files = _allowed(lake, table, parts, settled)
-        replace_rows(lake, table, _frame(settled), files, always=bool(settled))
+        replace_rows(lake, table, windows_frame(settled), files, always=bool(settled))
     _publish_differences(lake, to.feed, run, folder, verdicts)
-    upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *KEY])
+    upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *WINDOW])
     files = _allowed(lake, to.records, staged.files.get("records", []), settled)
-    version = replace_rows(lake, to.records, _frame(settled), files, always=bool(settled))
+    version = replace_rows(lake, to.records, windows_frame(settled), files, always=bool(settled))
 
     def change(_: Snapshot, now: pl.DataFrame) -> pl.DataFrame:
         """Return the ledger's rows by those there are now: a stream may have changed them."""
         return _windows(to.feed, run, staged, verdicts, now, version)
 
     if verdicts:
-        keys = _frame([(v.site, v.day) for v in verdicts]).with_columns(feed=pl.lit(to.feed))
+        keys = windows_frame([(v.site, v.day) for v in verdicts]).with_columns(feed=pl.lit(to.feed))
         revise(lake, tables.WINDOWS, keys, change)
     return version
-
-
-def close_to_streams(lake: Place, to: FeedTables, run: str, windows: Sequence[Window]) -> None:
-    """Let no more rows of a stream into windows: what it has there now is all that it will have."""
-    if windows:
-        _mark_settling(lake, to.feed, run, windows)
-        replace_rows(lake, to.records, _frame([]), [], always=True)
-
-
-def _mark_settling(lake: Place, feed: str, run: str, windows: Sequence[Window]) -> None:
-    """Mark windows that are to be replaced: from here on a stream's rows are late there.
-
-    A stream that has decided before this loses against the next commit of records, and decides
-    anew.
-    """
-    now = datetime.now(UTC)
-
-    def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
-        stored = {(row["site"], row["business_date"]): row for row in old.iter_rows(named=True)}
-        if all(_closing(stored.get(window), run) for window in windows):
-            return None
-        fresh = {"feed": feed, "rows": 0, "checksum": checksum_text(0, 0)}
-        rows = [
-            fresh
-            | {"site": site, "business_date": day}
-            | stored.get((site, day), {})
-            | {"state": SETTLING, "run": run, "updated": now}
-            for site, day in windows
-        ]
-        return pl.DataFrame(rows, schema=old.schema)
-
-    if windows:
-        keys = _frame(windows).with_columns(feed=pl.lit(feed))
-        revise(lake, tables.WINDOWS, keys, change)
-
-
-def _closing(row: Mapping[str, object] | None, run: str) -> bool:
-    return row is not None and (row["state"], row["run"]) == (SETTLING, run)
-
-
-def reopen(lake: Place, feed: str, run: str) -> None:
-    """Take back the marks of a run that publishes nothing: the last that counted stands again."""
-    mine = (pl.col("feed") == feed) & (pl.col("state") == SETTLING) & (pl.col("run") == run)
-    keys = scan(lake, tables.WINDOWS).filter(mine).select("feed", *KEY).collect()
-    nights = scan(lake, tables.COUNTS).filter(
-        pl.col("feed") == feed, pl.col("mode") == "batch", pl.col("replay_of").is_null()
-    )
-    last = nights.group_by(KEY).agg(last=pl.col("run").max())
-    last = last.join(keys.lazy().select(KEY), on=KEY, how="semi").collect()
-
-    def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
-        settled, held = pl.col("settled_by").is_not_null(), pl.col("reason").is_not_null()
-        state = (pl.when(settled).then(pl.lit(SETTLED)).when(held).then(pl.lit(HELD))).otherwise(
-            pl.lit(PROVISIONAL)
-        )
-        known = settled | held | pl.col("progress").is_not_null()
-        mark = (pl.col("state") == SETTLING) & (pl.col("run") == run)
-        rows = old.filter(~mark | known).join(last, on=KEY, how="left")
-        return rows.with_columns(
-            state=pl.when(mark).then(state).otherwise("state"),
-            run=pl.when(mark).then("last").otherwise("run"),
-        ).drop("last")
-
-    if not keys.is_empty():
-        revise(lake, tables.WINDOWS, keys, change)
-
-
-def windows_of(lake: Place, feed: str, days: set[date]) -> pl.DataFrame:
-    """Return the ledger's rows of a feed's windows on some business dates."""
-    chosen = pl.col("business_date").is_in(sorted(days)) & (pl.col("feed") == feed)
-    return scan(lake, tables.WINDOWS).filter(chosen).collect()
-
-
-def _frame(windows: Sequence[Window]) -> pl.DataFrame:
-    schema = {"site": pl.String, "business_date": pl.Date}
-    return pl.DataFrame(windows, schema=schema, orient="row")
 
 
 def _allowed(
@@ -163,7 +79,7 @@ def _allowed(
             result.append(file)
         elif not windows or windows & allowed:
             whole = read_file(lake, table, file, table.schema.names)
-            kept = whole.join(_frame(settled), on=KEY, how="semi")
+            kept = whole.join(windows_frame(settled), on=WINDOW, how="semi")
             if kept.height == whole.height:
                 result.append(file)
             elif not kept.is_empty():
@@ -183,18 +99,20 @@ def _publish_quarantine(
 
     Rows of the run itself that stand elsewhere than in its own files are replaced by these.
     """
-    windows = _frame([(v.site, v.day) for v in verdicts])
-    held = _frame([(v.site, v.day) for v in verdicts if v.held])
-    resting = before.join(held, on=KEY, how="semi").select(*KEY, _run="settled_by")
+    windows = windows_frame([(v.site, v.day) for v in verdicts])
+    held = windows_frame([(v.site, v.day) for v in verdicts if v.held])
+    resting = before.join(held, on=WINDOW, how="semi").select(*WINDOW, _run="settled_by")
     stored = (
         scan(lake, table)
         .filter(pl.col("business_date").is_in(windows["business_date"].unique().to_list()))
-        .select(*KEY, "_mode", "_run")
+        .select(*WINDOW, "_mode", "_run")
         .filter(pl.col("_mode") == "batch")
         .unique()
         .collect()
     )
-    out = stored.join(windows, on=KEY, how="semi").join(resting, on=[*KEY, "_run"], how="anti")
+    out = stored.join(windows, on=WINDOW, how="semi").join(
+        resting, on=[*WINDOW, "_run"], how="anti"
+    )
     files = _allowed(lake, table, staged.files.get("quarantine", []), windows.rows())
     replace_rows(lake, table, out, files)
 
@@ -209,19 +127,23 @@ def _publish_differences(
     found, table = differences_of(folder, run, feed), tables.DIFFERENCES
     if not verdicts or (found.is_empty() and newest(lake, table) is None):
         return
-    settled = _frame([(v.site, v.day) for v in verdicts if not v.held]).with_columns(now=True)
+    settled = windows_frame([(v.site, v.day) for v in verdicts if not v.held]).with_columns(
+        now=True
+    )
 
     def change(_: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
         rows = pl.concat([old.filter(pl.col("run") != run), found])
         by = pl.when("now").then(pl.lit(run)).alias("repaired_by")
-        rows = rows.join(settled, on=KEY, how="left").with_columns(pl.coalesce("repaired_by", by))
+        rows = rows.join(settled, on=WINDOW, how="left").with_columns(
+            pl.coalesce("repaired_by", by)
+        )
         rows = rows.drop("now")
         return None if rows.equals(old) else rows
 
     revise(
         lake,
         table,
-        _frame([(v.site, v.day) for v in verdicts]).with_columns(feed=pl.lit(feed)),
+        windows_frame([(v.site, v.day) for v in verdicts]).with_columns(feed=pl.lit(feed)),
         change,
     )
 
@@ -235,11 +157,6 @@ def differences_of(folder: Place, run: str, feed: str) -> pl.DataFrame:
         run=pl.lit(run), feed=pl.lit(feed), repaired_by=pl.lit(None)
     )
     return rows.select(empty.columns).cast(empty.schema)
-
-
-def checksum_text(first: int, second: int) -> str:
-    """Return a checksum as 32 hexadecimal digits."""
-    return f"{first:016x}{second:016x}"
 
 
 def _checksum(tally: Mapping[str, int]) -> str:

@@ -18,8 +18,8 @@ import polars as pl
 from isopach.lake import tables
 from isopach.lake.commits import Snapshot, scan
 from isopach.lake.places import Place
-from isopach.lake.publish import SETTLING
 from isopach.lake.verdicts import PUBLISHED, VERDICTS, read_verdicts
+from isopach.lake.windows import SETTLING
 
 REPLAYS = "replays"
 """The fence that counts the commits of replays: rows came that no source's fence tells of."""

@@ -37,6 +37,20 @@ class Table:
         return pa.schema([field for field in self.schema if field.name not in self.partition_by])
 
 
+@dataclass(frozen=True)
+class FeedTables:
+    """A feed's tables."""
+
+    feed: str
+    records: Table
+    quarantine: Table
+    totals: Mapping[str, Table]
+
+    @property
+    def all(self) -> list[Table]:
+        return [self.records, self.quarantine, *self.totals.values()]
+
+
 def empty_frame(schema: pa.Schema) -> pl.DataFrame:
     """Return a Polars frame with an Arrow schema's columns, and no rows."""
     frame = pl.from_arrow(schema.empty_table())

@@ -7,8 +7,7 @@ import polars as pl
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
-
-WINDOW = ["site", "business_date"]
+from isopach.lake.windows import WINDOW
 
 
 def held_windows(lake: Place, feed: str) -> pl.DataFrame:

@@ -13,7 +13,6 @@ from isopach.lake import tables
 from isopach.lake.commits import Change, Snapshot
 from isopach.lake.files import DataFile
 from isopach.lake.places import Place
-from isopach.lake.publish import HELD, PROVISIONAL, SETTLED, SETTLING
 from isopach.lake.replays import (
     BATCH,
     REPLAYS,
@@ -25,6 +24,7 @@ from isopach.lake.replays import (
     resting,
     write_part,
 )
+from isopach.lake.windows import HELD, PROVISIONAL, SETTLED, SETTLING
 from isopach.pipelines.provisional import WINDOW
 from isopach.pipelines.replay import Passed
 from isopach.pipelines.staging import Target, write_parts

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from isopach.lake.commits import Active
 from isopach.lake.places import Place
-from isopach.lake.publish import checksum_text
 from isopach.lake.replace import read_file, to_table
 from isopach.lake.tables import Table
+from isopach.lake.windows import checksum_text
 from isopach.transforms.checksum import row_hashes
 
 BY = ["site", "_mode", "_source"]

@@ -26,12 +26,8 @@ from isopach.lake.places import Place
 from isopach.lake.replace import read_file, revise
 from isopach.lake.replays import resting
 from isopach.lake.tables import Table
-from isopach.pipelines.provisional import (
-    WINDOW,
-    add_counts,
-    record_states,
-    windows_frame,
-)
+from isopach.lake.windows import windows_frame
+from isopach.pipelines.provisional import WINDOW, add_counts, record_states
 from isopach.pipelines.staging import totals_table
 from isopach.transforms.totals import merge, partial_totals
 

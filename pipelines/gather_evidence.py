@@ -20,8 +20,8 @@ from isopach.lake.commits import Active, Snapshot, newest, rows_of
 from isopach.lake.inventory import READ_ERRORS, digests, files_on
 from isopach.lake.landings import NUMBER, landings_after
 from isopach.lake.places import Place
-from isopach.lake.publish import SETTLED, FeedTables
-from isopach.lake.tables import Table
+from isopach.lake.tables import FeedTables, Table
+from isopach.lake.windows import SETTLED
 from isopach.pipelines.contents import Pick, checksums_in, contents_of, merged
 from isopach.pipelines.evidence import (
     FORMAT,

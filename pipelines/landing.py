@@ -31,6 +31,7 @@ from isopach.lake.landings import (
 )
 from isopach.lake.places import Place
 from isopach.lake.replays import REPLAYS
+from isopach.lake.windows import windows_frame
 from isopach.pipelines.followers import Followers
 from isopach.pipelines.intervals import Interval
 from isopach.pipelines.judging import Judged, Known, judge
@@ -42,7 +43,6 @@ from isopach.pipelines.provisional import (
     settled_windows,
     unfinished_windows,
     window_counts,
-    windows_frame,
 )
 from isopach.pipelines.staging import Target, set_aside_rows, write_parts
 from isopach.pipelines.watching import note_landing, note_memory, note_sources

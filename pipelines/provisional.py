@@ -17,8 +17,8 @@ from isopach.lake import tables
 from isopach.lake.commits import Snapshot, scan
 from isopach.lake.landings import Landing, Window
 from isopach.lake.places import Place
-from isopach.lake.publish import HELD, PROVISIONAL, SETTLED, SETTLING, checksum_text
 from isopach.lake.replace import revise
+from isopach.lake.windows import HELD, PROVISIONAL, SETTLED, SETTLING, checksum_text, windows_frame
 from isopach.pipelines.staging import sums_by_window
 from isopach.transforms.batches import frame
 from isopach.transforms.checksum import row_hashes
@@ -27,12 +27,6 @@ from isopach.transforms.counts import Tally, add_tallies
 WINDOW = ["site", "business_date"]
 FIGURES = ["read", "accepted", "rejected", "late", "duplicate"]
 PROGRESS = OPEN, COMPLETE, CLOSED = "open", "complete", "closed"
-
-
-def windows_frame(windows: Iterable[Window]) -> pl.DataFrame:
-    """Return windows as a frame with their site and date."""
-    schema = {"site": pl.String, "business_date": pl.Date}
-    return pl.DataFrame(list(windows), schema=schema, orient="row")
 
 
 def settled_windows(lake: Place, feed: str, since: date) -> pl.DataFrame:

@@ -19,7 +19,8 @@ from isopach.lake.files import DataFile
 from isopach.lake.places import Place
 from isopach.lake.publish import DIFFERENCES
 from isopach.lake.replace import read_file
-from isopach.pipelines.provisional import WINDOW, windows_frame
+from isopach.lake.windows import windows_frame
+from isopach.pipelines.provisional import WINDOW
 from isopach.pipelines.staging import Describe
 from isopach.transforms.batches import TEXT, concat, pack, unpack
 from isopach.transforms.checksum import row_hashes

@@ -16,7 +16,6 @@ from isopach.lake.commits import Active, Change, Snapshot, commit, newest, scan
 from isopach.lake.files import DataFile
 from isopach.lake.landings import WATERMARK, Window
 from isopach.lake.places import Place
-from isopach.lake.publish import checksum_text
 from isopach.lake.replace import read_file, revise, write_rows
 from isopach.lake.replays import (
     ASIDE,
@@ -29,13 +28,8 @@ from isopach.lake.replays import (
     rows_of,
 )
 from isopach.lake.tables import Table
-from isopach.pipelines.provisional import (
-    FIGURES,
-    WINDOW,
-    record_states,
-    tally_of,
-    windows_frame,
-)
+from isopach.lake.windows import checksum_text, windows_frame
+from isopach.pipelines.provisional import FIGURES, WINDOW, record_states, tally_of
 from isopach.pipelines.replay import CHUNK_ROWS, batches_of
 from isopach.pipelines.replay_totals import add_totals
 from isopach.transforms.counts import Tally, add_tallies

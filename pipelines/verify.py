@@ -15,7 +15,9 @@ from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.inventory import READ_ERRORS
 from isopach.lake.places import Place
-from isopach.lake.publish import LOG, SETTLED, FeedTables, checksum_text
+from isopach.lake.publish import LOG
+from isopach.lake.tables import FeedTables
+from isopach.lake.windows import SETTLED, checksum_text
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.verify_files import unreadable_files, verify_files
 from isopach.pipelines.verify_ledger import WINDOW, repeated, verify_ledger

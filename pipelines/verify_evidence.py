@@ -28,8 +28,7 @@ import polars as pl
 from isopach.feeds.feed import Feed
 from isopach.lake.inventory import READ_ERRORS, digests, misfit, sizes
 from isopach.lake.places import Place
-from isopach.lake.publish import FeedTables
-from isopach.lake.tables import Table
+from isopach.lake.tables import FeedTables, Table
 from isopach.pipelines.evidence import Content, Evidence, Row, Signed, TableState, hash_of
 from isopach.pipelines.evidence_ledger import ledger_findings
 from isopach.pipelines.findings import Finding

@@ -10,8 +10,9 @@ import polars as pl
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
-from isopach.lake.publish import SETTLED, SETTLING, FeedTables
 from isopach.lake.replays import CADENCE as REPLAY
+from isopach.lake.tables import FeedTables
+from isopach.lake.windows import SETTLED, SETTLING
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.verify_replays import with_replays
 

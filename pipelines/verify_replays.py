@@ -11,8 +11,9 @@ from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.commits import newest, scan
 from isopach.lake.places import Place
-from isopach.lake.publish import SETTLED, FeedTables, checksum_text
 from isopach.lake.replays import folder_of, read_parts, unfinished
+from isopach.lake.tables import FeedTables
+from isopach.lake.windows import SETTLED, checksum_text
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import FIGURES, WINDOW
 

@@ -12,7 +12,8 @@ from isopach.lake import tables
 from isopach.lake.commits import Snapshot, newest, scan
 from isopach.lake.landings import NUMBER, LandingLostError, Reached, landed, newest_landing
 from isopach.lake.places import Place
-from isopach.lake.publish import HELD, PROVISIONAL, SETTLED, FeedTables, checksum_text
+from isopach.lake.tables import FeedTables
+from isopach.lake.windows import HELD, PROVISIONAL, SETTLED, checksum_text
 from isopach.pipelines.findings import Finding
 from isopach.pipelines.provisional import FIGURES, WINDOW, stream_counts
 from isopach.pipelines.verify_replays import lost_of_stream

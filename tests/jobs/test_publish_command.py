@@ -115,7 +115,7 @@ def test_killed_approval_ends_as_one_that_was_not(
         "close": (approving, "close_to_streams"),
         "compared": (approving, "reconcile"),
         "verdicts": (approving, "write_verdicts"),
-        "mark": (publishing, "_mark_settling"),
+        "mark": (publishing, "mark_settling"),
         "commit": (publishing, "replace_rows"),
         "finish": (approving, "finish"),
     }

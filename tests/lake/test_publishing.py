@@ -16,9 +16,11 @@ from isopach.lake.commits import open_table, scan
 from isopach.lake.files import DataFile, write_file
 from isopach.lake.ledger import Run, new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import FeedTables, checksum_text, publish
+from isopach.lake.publish import publish
 from isopach.lake.staged import Staged, read_staged, write_staged
+from isopach.lake.tables import FeedTables
 from isopach.lake.verdicts import VERDICTS, Verdict, read_verdicts, write_verdicts
+from isopach.lake.windows import checksum_text
 
 PAYLOAD = pa.schema({"id": pa.large_string(), "amount": pa.int64()})
 TOTAL = pa.schema({"site": pa.large_string(), "business_date": pa.date32(), "amount": pa.int64()})

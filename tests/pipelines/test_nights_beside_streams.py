@@ -18,9 +18,10 @@ from isopach.jobs.nightly import feed_tables
 from isopach.jobs.queries import window_counts
 from isopach.jobs.stream import Summary, run_stream
 from isopach.lake.ledger import new_run, record_run
-from isopach.lake.publish import close_to_streams, publish, reopen
+from isopach.lake.publish import publish
 from isopach.lake.staged import Staged, write_staged
 from isopach.lake.verdicts import Verdict, write_verdicts
+from isopach.lake.windows import close_to_streams, reopen
 from isopach.pipelines.intervals import Interval
 from isopach.pipelines.spool import Spool
 from isopach.pipelines.staging import staging

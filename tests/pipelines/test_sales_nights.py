@@ -27,7 +27,7 @@ from isopach.jobs.progress import Progress
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
-from isopach.lake.publish import checksum_text
+from isopach.lake.windows import checksum_text
 from isopach.pipelines.verify import verify
 from isopach.transforms.checksum import checksum
 
