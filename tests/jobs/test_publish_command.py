@@ -111,6 +111,7 @@ def test_killed_approval_ends_as_one_that_was_not(
     night: SmallStream, monkeypatch: pytest.MonkeyPatch, stop: str
 ) -> None:
     run = night.run(only=frozenset({"nyc", "pago"})).run
+    finished = {"mark", "commit", "finish"}  # its verdicts were there: whoever comes publishes them
     at: dict[str, tuple[Any, str]] = {
         "close": (approving, "close_to_streams"),
         "compared": (approving, "reconcile"),
@@ -139,10 +140,10 @@ def test_killed_approval_ends_as_one_that_was_not(
             publish(night, run, "--approve")
     monkeypatch.setattr(endings.Run, "killed", property(lambda _: True))
     if publish(night, run, "--approve").code == 2:  # the next command had finished it already
-        assert stop == "finish"
+        assert stop in finished
     assert set(night.states().values()) == {"settled"}
     assert night.findings() == []
-    assert not (Path(night.lake.path) / "visits/_staging" / run).exists() or stop == "finish"
+    assert not (Path(night.lake.path) / "visits/_staging" / run).exists() or stop in finished
 
 
 @pytest.mark.parametrize("policy", [{"breach": "hold"}, {"stream_only": "hold", "max_extra": 9}])
