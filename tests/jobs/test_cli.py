@@ -294,7 +294,7 @@ def test_verify_of_a_lake_that_was_tampered_with(tmp_path: Path) -> None:
     assert finding.keys() == {"check", "site", "business_date", "message"}
     assert (finding["site"], finding["business_date"]) == ("nyc", "2026-03-08")
     text = isopach("verify", feed(night), *lake(night)).out
-    assert "records: nyc 2026-03-08: 2 records, 3 accepted, 3 settled" in text
+    assert "records: nyc 2026-03-08: visits/records has 2, ledger/counts 3 accepted" in text
     assert "not verified" in text
 
 
