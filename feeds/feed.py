@@ -91,10 +91,10 @@ class Reconcile(Part):
     breach: Literal["warn", "hold"] = Field(
         default="warn", description="Publish windows that differ by more and say so, or hold them."
     )
-    stream_only: Literal["drop", "hold"] = Field(
+    stream_only: Literal["drop", "keep", "hold"] = Field(
         default="drop",
         description="Leave out records that only the stream has (they stay in "
-        "`ledger/differences`), or hold their windows.",
+        "`ledger/differences`), publish them beside the night's, or hold their windows.",
     )
 
 

@@ -10,6 +10,7 @@ import polars as pl
 
 from isopach.feeds.load import Declaration
 from isopach.jobs.endings import finish, give_up
+from isopach.jobs.keeping import with_kept
 from isopach.jobs.nightly import Options, feed_tables
 from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, reconcile
@@ -115,6 +116,7 @@ def approve(
             staged = read_staged(target.folder)
             sides = Night(declaration, to, target, staged, windows, options.runner, options.beam)
             compared = reconcile(sides)
+            with_kept(sides, compared)
         with show.phase("Publish", {}):
             verdicts = [
                 Verdict(

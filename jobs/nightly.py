@@ -14,6 +14,7 @@ from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
 from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays
 from isopach.jobs.inputs import Input, Planned, Scope
+from isopach.jobs.keeping import with_kept
 from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.progress import Progress
 from isopach.jobs.reconciling import Night, judged, reconcile
@@ -135,6 +136,7 @@ def run_night(
             close_to_streams(lake, to, run.run, passed)
             sides = Night(declaration, to, target, staged, passed, options.runner, options.beam)
             compared = reconcile(sides)
+            staged = with_kept(sides, compared)
             verdicts = judged(verdicts, compared, feed)
         with show.phase("Publish", phases):
             write_verdicts(target.folder, verdicts)

@@ -7,7 +7,7 @@ deliveries in one window could not be proved to add up. Windows that do not diff
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import polars as pl
@@ -15,15 +15,16 @@ import polars as pl
 from isopach.feeds.load import Declaration
 from isopach.jobs.endings import abandon, delete_unpublished, finish, finish_killed, finish_replays
 from isopach.jobs.inputs import Input
+from isopach.jobs.keeping import with_kept
 from isopach.jobs.nightly import Options, feed_tables, parameters_of, plan_night, stage
 from isopach.jobs.progress import Progress
-from isopach.jobs.reconciling import Night, compare_rows, write_differences
+from isopach.jobs.reconciling import Night, Reconciled, compare_rows, write_differences
 from isopach.lake.commits import newest
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
-from isopach.lake.publish import differences_of, publish
+from isopach.lake.publish import checksum_of, differences_of, publish
 from isopach.lake.verdicts import write_verdicts
-from isopach.lake.windows import checksum_text, windows_of
+from isopach.lake.windows import windows_of
 from isopach.pipelines.causes import corrected
 from isopach.pipelines.reconcile import BATCH
 from isopach.pipelines.seen import look_at_nights
@@ -79,8 +80,14 @@ def repair(
         passed = [window for window, verdict in verdicts.items() if not verdict.held]
         night = Night(declaration, to, target, staged, passed, options.runner, options.beam)
         with show.phase("Compare", seconds):
+            night = replace(night, staged=with_kept(night, Reconciled()))
+            staged = night.staged
             settled = _settled(night, day)
-            differing = [w for w in passed if w in settled and settled[w] != _checksum(night, w)]
+            differing = [
+                w
+                for w in passed
+                if w in settled and settled[w] != checksum_of(staged.counts.get(w, {}))
+            ]
             found = _compared(night, differing) if differing else None
             if found is not None:
                 seen = look_at_nights(lake, feed, staged.files.get("quarantine", []), day)
@@ -116,11 +123,6 @@ def _settled(night: Night, day: date) -> dict[Window, str]:
         (site, date): text
         for site, date, text in settled.select("site", "business_date", "checksum").iter_rows()
     }
-
-
-def _checksum(night: Night, window: Window) -> str:
-    counts = night.staged.counts.get(window, {})
-    return checksum_text(counts.get("checksum_a", 0), counts.get("checksum_b", 0))
 
 
 def _compared(night: Night, windows: list[Window]) -> pl.DataFrame:

@@ -40,7 +40,7 @@ def three_way(
     counts = scan(lake, tables.COUNTS).filter(some).collect().sort("run")
     causes = _causes(scan(lake, tables.DIFFERENCES).filter(some)).collect()
     states = windows.select(
-        *WINDOW, "state", "reason", "rows", run=pl.coalesce("settled_by", "run")
+        *WINDOW, "state", "reason", "rows", "kept", run=pl.coalesce("settled_by", "run")
     )
     nights = counts.filter(pl.col("replay_of").is_null(), mode="batch")
     batch = with_replays(counts).filter(mode="batch")
@@ -104,10 +104,11 @@ def _judged(rows: pl.DataFrame) -> pl.DataFrame:
     """Add whether rows add up, and by how much they do not."""
     delivered, compared = pl.col("delivery").is_not_null(), pl.col("compared_by").is_not_null()
     none = pl.when(compared & delivered).then(0)  # compared with a stream that had no rows
+    of_night = pl.col("rows") - pl.col("kept").fill_null(0)
     rows = rows.with_columns(
         *(pl.when(delivered).then(f"batch_{name}").alias(f"batch_{name}") for name in FIGURES),
         *(pl.col(f"stream_{name}").fill_null(none) for name in FIGURES),
-        settled=pl.when(pl.col("state") == SETTLED).then("rows"),
+        settled=pl.when(pl.col("state") == SETTLED).then(of_night),
         streamed=pl.coalesce("streamed", "stream_accepted", none),
     )
     then = pl.col("streamed") - pl.col("delivered")

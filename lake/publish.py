@@ -159,8 +159,12 @@ def differences_of(folder: Place, run: str, feed: str) -> pl.DataFrame:
     return rows.select(empty.columns).cast(empty.schema)
 
 
-def _checksum(tally: Mapping[str, int]) -> str:
-    return checksum_text(tally.get("checksum_a", 0), tally.get("checksum_b", 0))
+def checksum_of(tally: Mapping[str, int]) -> str:
+    """Return the checksum of what is published: records accepted, and kept of the stream's."""
+    halves = [
+        (tally.get(f"checksum_{half}", 0) + tally.get(f"kept_{half}", 0)) % 2**64 for half in "ab"
+    ]
+    return checksum_text(*halves)
 
 
 def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) -> pl.DataFrame:
@@ -178,7 +182,7 @@ def _counts(feed: str, run: str, staged: Staged, verdicts: Sequence[Verdict]) ->
                 "business_date": verdict.day,
                 **{name: tally.get(name, 0) for name in names},
                 "declared": verdict.declared,
-                "checksum": _checksum(tally),
+                "checksum": checksum_of(tally),
                 "delivery": verdict.delivery,
                 "reason": verdict.held or verdict.approved,
                 "manifest": verdict.manifest,
@@ -219,8 +223,9 @@ def _windows(
         else:
             row |= {
                 "state": SETTLED,
-                "rows": tally.get("accepted", 0),
-                "checksum": _checksum(tally),
+                "rows": tally.get("accepted", 0) + tally.get("kept", 0),
+                "kept": tally.get("kept", 0),
+                "checksum": checksum_of(tally),
                 "settled_by": run,
                 "version": version,
             }

@@ -156,6 +156,7 @@ WINDOWS = _table(
         "run": pa.large_string(),
         "updated": TIMESTAMP,
         "progress": pa.large_string(),  # of provisional rows: open, complete, closed
+        "kept": pa.int64(),  # records of a settled window that only the stream had
     },
     ("business_date",),
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import polars as pl
 import pyarrow as pa
 
 from isopach.lake.files import DataFile, write_file
@@ -32,7 +31,7 @@ def join_waves(target: Target, waves: Sequence[Wave], plan: SaltingPlan) -> Stag
         if waves
     ):
         files = {
-            name: [_merged(name, parts, target)] if name.startswith(TOTALS) else parts
+            name: [merged(name, parts, target)] if name.startswith(TOTALS) else parts
             for name, parts in staged.files.items()
         }
         staged = replace(staged, files=files)
@@ -40,13 +39,17 @@ def join_waves(target: Target, waves: Sequence[Wave], plan: SaltingPlan) -> Stag
     return staged
 
 
-def _merged(name: str, parts: list[DataFile], target: Target) -> DataFile:
-    """Return one file with the merged rows of a total's files, which are deleted."""
+def merged(
+    name: str, parts: list[DataFile], target: Target, more: Sequence[pa.RecordBatch] = ()
+) -> DataFile:
+    """Return one file with the merged rows of a total's files, which are deleted, and of others."""
     total = name.removeprefix(TOTALS)
     table = totals_table(target.feed, total)
     names = table.schema.names
-    stored = pl.concat([read_file(target.lake, table, part, names) for part in parts])
-    rows = merge(stored.drop("_mode", "_run").to_arrow().to_batches(), target.feed.totals[total])
+    stored = [read_file(target.lake, table, part, names).drop("_mode", "_run") for part in parts]
+    measures = pa.schema([field for field in table.schema if field.name not in ("_mode", "_run")])
+    own = [batch for rows in stored for batch in rows.to_arrow().cast(measures).to_batches()]
+    rows = merge([*own, *more], target.feed.totals[total])
     stamped = target.stamped(pa.Table.from_batches([rows]))
     file = write_file(target.lake, table, stamped, target.name())
     for part in parts:

@@ -182,7 +182,7 @@ def _restate_nights(lake: Place, feed: Feed, brought: Iterable[Brought], version
             tally = sums.get((*window, row["settled_by"]))
             if row["settled_by"] == nights[window] and tally is not None:
                 checksum = checksum_text(tally.checksum_a, tally.checksum_b)
-                fresh = {"rows": tally.accepted, "checksum": checksum}
+                fresh = {"rows": tally.accepted + (row["kept"] or 0), "checksum": checksum}
                 if fresh.items() - row.items():
                     row |= {**fresh, "version": version, "updated": moment}
             rows.append(row)

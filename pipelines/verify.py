@@ -147,7 +147,8 @@ def _conservation(
             text = f"ledger/counts: declared {row['declared']:,}, read {row['read']:,}"
             yield Finding("declared", *window, text)
         expected = row["accepted"] if settled else 0
-        if row["records"] != expected or (settled and row["rows"] != expected):
+        kept = (row["kept"] or 0) if settled else 0
+        if row["records"] != expected or (settled and row["rows"] != expected + kept):
             text = (
                 f"{to.records.name} has {row['records']:,}, ledger/counts {row['accepted']:,} "
                 f"accepted, ledger/windows {row['rows']:,}"
@@ -161,11 +162,18 @@ def _conservation(
 
 
 def _mixed(windows: pl.DataFrame, rows: pl.DataFrame) -> Iterator[Finding]:
-    """Check that a settled window has rows of nights only."""
+    """Check that a settled window has rows of nights, and of the stream those that were kept."""
     settled = windows.drop_nulls("settled_by").filter(pl.col("state") == SETTLED)
-    streamed = rows.filter(pl.col("_mode") != "batch").join(settled, on=WINDOW, how="semi")
-    for site, day, count in streamed.group_by(WINDOW).len().iter_rows():
-        yield Finding("records", site, day, f"{count:,} rows of a stream in a settled window")
+    streamed = (
+        rows.filter(pl.col("_mode") != "batch").group_by(WINDOW).len().cast({"len": pl.Int64})
+    )
+    both = settled.join(streamed, on=WINDOW, how="left").with_columns(
+        pl.col("kept", "len").fill_null(0)
+    )
+    odd = both.filter(pl.col("kept") != pl.col("len"))
+    for site, day, count, kept in odd.select(*WINDOW, "len", "kept").iter_rows():
+        text = f"{count:,} rows of a stream in a settled window, {kept:,} kept"
+        yield Finding("records", site, day, text)
 
 
 def _checksums(windows: pl.DataFrame, rows: pl.DataFrame, feed: Feed) -> Iterator[Finding]:

@@ -47,7 +47,8 @@ def verify_stream(
     ]
     findings += lost_of_stream(lake, feed, good, ever_aside)
     if day is None:
-        replaced = int(counted.filter(state=SETTLED)["accepted"].sum())
+        settled = counted.filter(state=SETTLED)
+        replaced = int((settled["accepted"] - settled["kept"]).sum())
         findings += _sources(lake, feed, records, good, aside, replaced)
     return int(aside.select(pl.len()).collect().item()), findings
 
@@ -80,7 +81,7 @@ def _counted(lake: Place, feed: Feed, on_day: pl.Expr) -> pl.DataFrame:
     states = (
         scan(lake, tables.WINDOWS)
         .filter(of_feed, on_day)
-        .select(*WINDOW, "state", "rows", "checksum")
+        .select(*WINDOW, "state", "rows", "checksum", pl.col("kept").fill_null(0))
     )
     return counts.join(states, on=WINDOW, how="left", nulls_equal=True).collect()
 
@@ -104,7 +105,7 @@ def _windows(
             yield Finding("stream conservation", *window, text)
         settled = row["state"] == SETTLED  # a night's rows stand in the place of the stream's
         expected = {kind: row[kind] for kind in KINDS}
-        expected["accepted"] = 0 if settled else row["accepted"]
+        expected["accepted"] = row["kept"] or 0 if settled else row["accepted"]
         for kind, rows in expected.items():
             stored = row[f"found_{kind}"]
             if stored != rows:
