@@ -106,10 +106,12 @@ def masked(raw: str, sensitive: Container[str]) -> str:
 def recorded_differences(
     lake: Place, feed: str, day: date, sites: Sequence[str] | None
 ) -> pl.DataFrame:
-    """Return what nights have found to differ from the stream: of each window the newest."""
+    """Return what each window's newest comparison has found to differ, if anything."""
     some = chosen(day, sites) & (pl.col("feed") == feed)
     rows = scan(lake, tables.DIFFERENCES).filter(some).collect()
-    newest = rows.group_by(WINDOW).agg(pl.col("run").max())
+    compared = scan(lake, tables.COUNTS).filter(some, pl.col("streamed").is_not_null())
+    runs = [part.select(*WINDOW, "run") for part in (rows, compared.collect())]
+    newest = pl.concat(runs).group_by(WINDOW).agg(pl.col("run").max())
     found = rows.join(newest, on=[*WINDOW, "run"], how="semi")
     return found.sort(*WINDOW, "kind", "cause", "key")
 

@@ -94,6 +94,20 @@ def test_what_a_night_found_is_shown(stream: SmallStream) -> None:
     assert "value_changed" in limited
 
 
+def test_what_an_earlier_night_found_is_over_when_a_later_one_agrees(tmp_path: Path) -> None:
+    stream = SmallStream(tmp_path, declare(tmp_path, {**STREAM, "reconcile": {"breach": "hold"}}))
+    with SpoolWriter(tmp_path / "spool", "visits", "0") as writer:
+        writer.append([line("nyc", "both", AT)])
+    log = Spool(tmp_path / "spool", "visits")
+    run_stream(stream.declaration, log, stream.lake, Options(until_idle=True), {})
+    for number, ids in enumerate((["both", "never"], ["both"])):
+        some = [json.loads(line("nyc", id, AT)) for id in ids]
+        stream.deliver("nyc", some, name=f"d{number}", at=f"2026-03-09T0{number}:00:00Z")
+        stream.run(only=frozenset({"nyc"}))
+        assert ("never_sent" in reconcile(stream).out) == (number == 0)
+    assert reconcile(stream).out == "nothing differs\n"
+
+
 def test_bad_input_is_refused(stream: SmallStream) -> None:
     assert "--date: 'x' is not a date" in refused(
         isopach("reconcile", stream.folder / "visits.yaml", "--lake", "lake", "--date", "x"), 2
