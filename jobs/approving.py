@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 import polars as pl
 
@@ -17,7 +18,7 @@ from isopach.jobs.reconciling import Night, reconcile
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
 from isopach.lake.publish import publish
-from isopach.lake.staged import STAGED, read_staged
+from isopach.lake.staged import STAGED, Window, read_staged
 from isopach.lake.verdicts import PUBLISHED, Verdict, write_verdicts
 from isopach.lake.waiting import held_windows
 from isopach.lake.windows import close_to_streams, reopen
@@ -62,20 +63,30 @@ def waiting_windows(
     held = held_windows(lake, declaration.feed.feed).filter(run=run).drop("run")
     if only:
         held = held.filter(pl.col("site").is_in(list(only)))
-    there = (Target(lake, declaration.feed, run).folder / STAGED).exists()
+    folder = Target(lake, declaration.feed, run).folder
+    staged = read_staged(folder).counts if (folder / STAGED).exists() else None
     return [
-        Waiting(**row, problem=_problem(declaration, row["site"], row["delivery"], there))
+        Waiting(**row, problem=_problem(declaration, row, staged))
         for row in held.iter_rows(named=True)
     ]
 
 
-def _problem(declaration: Declaration, site: str, delivery: str | None, staged: bool) -> str | None:
+def _problem(
+    declaration: Declaration,
+    row: Mapping[str, Any],
+    staged: Mapping[Window, Mapping[str, int]] | None,
+) -> str | None:
     """Return why a window cannot be published as it was staged."""
-    if site not in declaration.sites:
+    if row["site"] not in declaration.sites:
         return "the site is not registered, so none of its rows was accepted"
-    if not delivery:
+    if not row["delivery"]:
         return "nothing of it was staged: there is no delivery that can be used"
-    return None if staged else "what was staged is gone: run the night again"
+    if staged is None:
+        return "what was staged is gone: run the night again"
+    tally = staged.get((row["site"], row["business_date"]), {})
+    if tally.get("unreadable") and not tally.get("accepted"):
+        return "its files cannot be read: have them delivered again"
+    return None
 
 
 def runs_that_wait(lake: Place, feed: str) -> list[str]:

@@ -75,6 +75,16 @@ def test_approved_night_is_as_one_that_was_never_held(night: SmallStream) -> Non
     assert_same(*({n: t for n, t in c.items() if n not in without} for c in (first, second)))
 
 
+def test_what_could_not_be_read_is_not_published_as_nothing(tmp_path: Path) -> None:
+    night = SmallStream.at(tmp_path)
+    night.deliver("nyc", b"PAR1", file="visits.parquet", rows=4)
+    run = night.run(only=frozenset({"nyc"})).run
+    done = publish(night, run, "--approve")
+    assert done.code == 3
+    assert "its files cannot be read: have them delivered again" in done.out
+    assert night.states() == {("nyc", DAY): "held"}
+
+
 def test_only_sites_that_are_named(night: SmallStream) -> None:
     night.deliver("pago", rows("pago", 2), rows=9)
     run = night.run(only=frozenset({"nyc", "pago"})).run
