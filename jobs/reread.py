@@ -14,7 +14,7 @@ from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.staged import Staged
 from isopach.lake.verdicts import Verdict
-from isopach.pipelines.logs import Log
+from isopach.pipelines.logs import Log, LogError
 from isopach.pipelines.micro_batch import Range
 from isopach.pipelines.nightly import Wave
 from isopach.pipelines.pieces import STAMP_BYTES
@@ -42,6 +42,10 @@ class Events:
     def plan(self, scope: Scope, usual: Mapping[str, int], memory: int | None) -> Reread:
         """Find the range that may hold the date's rows; what has landed of it says how many."""
         feed, sites = scope.declaration.feed, scope.declaration.sites
+        if not self.log.sources():
+            raise LogError(
+                f"{self.address}: no partition of {feed.feed} there; is it the right one?"
+            )
         only = frozenset(site.site for site in scope.due)
         day = Day(scope.day, feed, sites, only)
         ranges = plan_rereads(self.log, day, self._landed(scope))

@@ -223,6 +223,11 @@ def test_rows_that_landed_and_are_gone_from_the_log_are_named(stream: SmallStrea
     assert stream.table("runs").filter(cadence="nightly").is_empty()
 
 
+def test_log_that_is_not_there_is_an_error(stream: SmallStream) -> None:
+    with pytest.raises(LogError, match="spool:here: no partition of visits there"):
+        settle(stream)
+
+
 def test_log_that_stands_still_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rereading, "PATIENCE_SECONDS", 0.1)
 
