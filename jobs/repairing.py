@@ -29,6 +29,7 @@ from isopach.pipelines.causes import corrected
 from isopach.pipelines.reconcile import BATCH
 from isopach.pipelines.seen import look_at_nights
 from isopach.pipelines.staging import Target
+from isopach.pipelines.verify import verify
 from isopach.transforms.counts import Window
 
 
@@ -61,6 +62,8 @@ def repair(
 ) -> Repaired:
     """Stage a settled date anew, replace the windows that differ, and compare them once more.
 
+    Windows of which verification finds something wrong differ too, whatever the ledger says.
+
     Raises LandingError, LogError; what fails before publishing leaves the tables as they were.
     """
     feed, to = declaration.feed, feed_tables(declaration)
@@ -83,14 +86,15 @@ def repair(
             night = replace(night, staged=with_kept(night, Reconciled()))
             staged = night.staged
             settled = _settled(night, day)
+            findings = verify(lake, feed, to, day).findings
+            damaged = {(finding.site, finding.business_date) for finding in findings}
+            now = {window: checksum_of(staged.counts.get(window, {})) for window in passed}
             differing = [
-                w
-                for w in passed
-                if w in settled and settled[w] != checksum_of(staged.counts.get(w, {}))
+                w for w in passed if w in settled and (settled[w] != now[w] or w in damaged)
             ]
             found = _compared(night, differing) if differing else None
             if found is not None:
-                seen = look_at_nights(lake, feed, staged.files.get("quarantine", []), day)
+                seen = look_at_nights(lake, feed, staged.files.get("quarantine", []), day, findings)
                 write_differences(target.folder, corrected(found, seen, feed))
         rows = differences_of(target.folder, run.run, feed.feed)
         with show.phase("Publish", seconds):

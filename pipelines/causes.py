@@ -21,6 +21,7 @@ FEWEST_CHARACTERS = 8
 
 REFUSED = "rejected_in_stream"
 Explain = Callable[[pl.DataFrame], pl.DataFrame]
+Split = tuple[pl.DataFrame, pl.DataFrame]
 
 
 def explained(found: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
@@ -37,18 +38,23 @@ def explained(found: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
 def corrected(found: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
     """Return how a settled date differs from what was read anew, explained; see `explained`."""
 
-    def absent(rows: pl.DataFrame, aside: pl.DataFrame, side: str) -> pl.DataFrame:
-        known, rest = _set_aside(rows, aside, "rejected_in_batch", side)
-        text = f"{side} did not have it: no row with this key was accepted, nor {_others(aside)}"
-        return pl.concat([known, _said(rest, NOT_IN_DELIVERY, text)])
+    def known(rows: pl.DataFrame, aside: pl.DataFrame, side: str) -> Split:
+        return _set_aside(rows, aside, "rejected_in_batch", side)
 
-    return _explained(
-        found,
-        lambda rows: absent(rows, seen.stream, "the night that settled the date"),
-        lambda rows: absent(rows, seen.batch, "what was read now"),
-        seen,
-        feed,
-    )
+    def text(aside: pl.DataFrame, side: str) -> str:
+        return f"{side} did not have it: no row with this key was accepted, nor {_others(aside)}"
+
+    def missing(rows: pl.DataFrame) -> pl.DataFrame:
+        side = "the night that settled the date"
+        before, rest = known(rows, seen.stream, side)
+        return pl.concat([before, _lost_or(rest, seen, NOT_IN_DELIVERY, text(seen.stream, side))])
+
+    def extra(rows: pl.DataFrame) -> pl.DataFrame:
+        side = "what was read now"
+        fresh, rest = known(rows, seen.batch, side)
+        return pl.concat([fresh, _said(rest, NOT_IN_DELIVERY, text(seen.batch, side))])
+
+    return _explained(found, missing, extra, seen, feed)
 
 
 def _explained(
@@ -81,13 +87,17 @@ def _missing(rows: pl.DataFrame, seen: Seen, feed: Feed) -> pl.DataFrame:
     known, rest = _set_aside(rest, seen.stream, REFUSED, "the stream")
     mentioned, rest = _mentioned(rest, seen.stream, REFUSED, "the stream", feed)
     text = f"no event with this key was read: records do not have it, nor {_others(seen.stream)}"
+    return pl.concat([read, known, mentioned, _lost_or(rest, seen, NEVER_SENT, text)])
+
+
+def _lost_or(rows: pl.DataFrame, seen: Seen, cause: str, evidence: str) -> pl.DataFrame:
+    """Explain records that are not there: lost where less is there than was counted."""
     lost = pl.col("said").is_not_null()
-    others = rest.join(seen.lost, on=WINDOW, how="left").select(
-        *rest.columns,
-        cause=pl.when(lost).then(pl.lit(LOST)).otherwise(pl.lit(NEVER_SENT)),
-        evidence=pl.coalesce("said", pl.lit(text)),
+    return rows.join(seen.lost, on=WINDOW, how="left").select(
+        *rows.columns,
+        cause=pl.when(lost).then(pl.lit(LOST)).otherwise(pl.lit(cause)),
+        evidence=pl.coalesce("said", pl.lit(evidence)),
     )
-    return pl.concat([read, known, mentioned, others])
 
 
 def _read_by_stream(rows: pl.DataFrame, seen: Seen) -> tuple[pl.DataFrame, pl.DataFrame]:

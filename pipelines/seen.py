@@ -73,24 +73,28 @@ def look(
         stream,
         pl.concat([*_staged(lake, feed, staged), batch]),
         *_runs(lake, feed),
-        pl.DataFrame(
-            [(one.site, one.business_date, one.message) for one in findings],
-            schema={"site": pl.String, "business_date": pl.Date, "said": pl.String},
-            orient="row",
-        ).unique(WINDOW, keep="first"),
+        _lost(findings),
         {source: at.fence for source, at in landed(records, sources).items()},
     )
 
 
-def look_at_nights(lake: Place, feed: Feed, staged: Iterable[DataFile], day: date) -> Seen:
+def look_at_nights(
+    lake: Place, feed: Feed, staged: Iterable[DataFile], day: date, findings: Iterable[Finding]
+) -> Seen:
     """Return what may explain why a date that nights have settled differs from what is staged.
 
     Of the two sides, `stream` is here what nights have set aside, `batch` what is staged.
     """
     settled = _stored(lake, feed, [day], "batch")
     fresh = pl.concat([settled.clear(), *_staged(lake, feed, staged)])
-    nothing = pl.DataFrame(schema={"site": pl.String, "business_date": pl.Date, "said": pl.String})
-    return Seen(settled, fresh, *_runs(lake, feed), nothing, {})
+    return Seen(settled, fresh, *_runs(lake, feed), _lost(findings), {})
+
+
+def _lost(findings: Iterable[Finding]) -> pl.DataFrame:
+    """Return the windows that are not what was counted, and what is wrong."""
+    rows = [(one.site, one.business_date, one.message) for one in findings]
+    schema = {"site": pl.String, "business_date": pl.Date, "said": pl.String}
+    return pl.DataFrame(rows, schema=schema, orient="row").unique(WINDOW, keep="first")
 
 
 def _stored(lake: Place, feed: Feed, days: Iterable[date], mode: str) -> pl.DataFrame:

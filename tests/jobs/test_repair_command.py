@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from commands import Result, isopach, refused
+from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_night import DAY, FEED, SmallNight, declare, row, rows
@@ -72,7 +73,7 @@ def test_only_what_differs_is_replaced(night: SmallNight) -> None:
     assert repair(night, *SITES).code == 0
     assert night.table("windows")["version"].to_list() == versions
     stored = {p.name for p in Path(night.lake.path).glob("visits/records/*/*.parquet")}
-    assert not any(name.startswith(run["run"][:15]) for name in stored - named(night))
+    assert not any(name.startswith(run["run"]) for name in stored - named(night))
 
 
 def named(night: SmallNight) -> set[str]:
@@ -118,6 +119,18 @@ def test_late_rows_of_the_log_reopen_a_window(tmp_path: Path) -> None:
     assert "1 replaced and compared again: nothing differs" in done.out
     assert set(stream.table("records")["id"]) == {"a", "late"}
     assert stream.findings() == []
+
+
+def test_lost_records_are_brought_back(night: SmallNight) -> None:
+    DeltaTable(f"{night.lake.uri}/visits/records").delete("id = 'nyc-1'")
+    DeltaTable(f"{night.lake.uri}/visits/totals_all").delete("site = 'pago'")
+    assert night.findings() != []
+    found = repair(night, *SITES, "--json").document
+    assert {site for site, _ in found["repaired"]} == {"nyc", "pago"}
+    (lost,) = found["differences"]
+    assert (lost["key"], lost["cause"]) == ("nyc-1", "lost")
+    assert "visits/records has 2, ledger/counts 3 accepted" in lost["evidence"]
+    assert night.findings() == []
 
 
 def test_windows_that_cannot_be_repaired_are_told(night: SmallNight) -> None:
