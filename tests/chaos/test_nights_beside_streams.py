@@ -142,6 +142,7 @@ def check_positions(sales: Sales) -> None:
 def settled_by_nights(sales: Sales) -> dict[str, pl.DataFrame]:
     """Return what nights have left: their records, totals, rows set aside and windows."""
     found = sales.content()
+    found["counts"] = found["counts"].drop("streamed")  # what the stream had when it was compared
     windows = found["windows"].filter(state="settled")
     ours = windows.select(WINDOW)
     return {
