@@ -18,9 +18,11 @@ LOOK_SECONDS = 0.05
 TRANSIENT = {
     "_TRANSPORT",
     "_ALL_BROKERS_DOWN",
+    "_DESTROY_BROKER",  # a broker's connection was closed while an answer was waited for
     "_RESOLVE",
     "_TIMED_OUT",
     "_TIMED_OUT_QUEUE",
+    "_WAIT_CACHE",
     "_WAIT_COORD",
     "_NODE_UPDATE",
     "_NOENT",  # no leader
@@ -29,6 +31,7 @@ TRANSIENT = {
     "KAFKA_STORAGE_ERROR",
     "LEADER_NOT_AVAILABLE",
     "NETWORK_EXCEPTION",
+    "NOT_CONTROLLER",
     "NOT_LEADER_FOR_PARTITION",
     "OFFSET_NOT_AVAILABLE",
     "REPLICA_NOT_AVAILABLE",
