@@ -25,7 +25,7 @@ lint: .venv/dev ## Ruff and mypy
 	$(BIN)/mypy
 
 lock: .venv/dev ## Resolve the requirements anew
-	for extra in base dev; do $(BIN)/python -m uv pip compile --quiet --system-certs pyproject.toml \
+	for extra in base dev; do $(BIN)/python -m uv pip compile --quiet --system-certs pyproject.toml --extra report \
 		$$([ $$extra = dev ] && echo --extra dev --constraint requirements/base.lock) \
 		--python-version 3.11 --universal --generate-hashes --no-emit-index-url --no-header \
 		--upgrade --output-file requirements/$$extra.lock; done

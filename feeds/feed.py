@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -17,12 +18,14 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    ValidationInfo,
     model_validator,
 )
 
 from isopach.feeds.columns import ColumnName, ColumnOrType, derived, polars_type
 from isopach.feeds.hooks import known_hook
 from isopach.feeds.lookups import Lookup
+from isopach.feeds.suites import COUNTED, Suite, find_suite, load_suite, suite_columns
 from isopach.feeds.totals import Total
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
@@ -63,6 +66,23 @@ HookName = Annotated[
 ]
 
 
+def _suite(value: Any, info: ValidationInfo) -> Any:
+    """Load a suite that is named; one may also be written where it is used."""
+    if not isinstance(value, str):
+        return value
+    folder = (info.context or {}).get("folder", Path())
+    path = find_suite(value, folder)
+    if path is None:
+        raise ValueError(
+            f"{value!r}: no such suite; looked for {value}.json beside the feed, in "
+            f"{folder.parent / 'expectations' / 'suites'} and among those shipped"
+        )
+    return load_suite(path)
+
+
+SuiteOrName = Annotated[Suite, BeforeValidator(_suite, json_schema_input_type=Suite | str)]
+
+
 class Part(BaseModel):
     """A part of a declaration: unknown fields are errors, and nothing changes after loading."""
 
@@ -98,6 +118,21 @@ class Reconcile(Part):
     )
 
 
+class Gate(Part):
+    """How a stream is gated by its suite, while it runs."""
+
+    every: Duration = Field(
+        default=timedelta(minutes=1),
+        json_schema_extra={"default": "1m"},
+        description="How often what has landed since is looked at.",
+    )
+    pause: Literal["nothing", "totals", "feed"] = Field(
+        default="nothing",
+        description="What waits when a critical expectation fails: nothing (there is an alarm in "
+        "any case), the totals, or the whole stream, which stops.",
+    )
+
+
 class Salting(Part):
     """How many rows a group of the nightly shuffle aims at."""
 
@@ -123,13 +158,29 @@ class Feed(Part):
     event_time: str
     business_date: str | None = None
     extra_columns: Literal["ignore", "reject"] = "ignore"
-    suite: str | None = None
+    suite: SuiteOrName | None = Field(
+        default=None, description="The name of a suite over rows, its file, or the suite itself."
+    )
+    counts_suite: SuiteOrName | None = Field(
+        default=None, description="A suite over counts; by default the suite's name and `_counts`."
+    )
+    gate: Gate = Gate()
     totals: dict[Annotated[str, Field(pattern=NAME)], Total] = Field(
         default={}, json_schema_extra=NO_OTHERS
     )
     lateness: Lateness = Lateness()
     reconcile: Reconcile = Reconcile()
     salting: Salting = Salting()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counts_suite(cls, data: Any, info: ValidationInfo) -> Any:
+        """Find the suite over counts that goes with a named one."""
+        if isinstance(data, dict) and isinstance(name := data.get("suite"), str):
+            counts = f"{name.removesuffix('.json')}_counts{'.json' if '.json' in name else ''}"
+            if find_suite(counts, (info.context or {}).get("folder", Path())):
+                return {"counts_suite": counts, **data}
+        return data
 
     @model_validator(mode="after")
     def _consistent(self) -> Feed:
@@ -215,7 +266,16 @@ class Feed(Part):
             for column in self.reconcile.ignore
             if column not in payload.names
         ]
-        return wrong + ignored
+        return wrong + ignored + self._suites(payload)
+
+    def _suites(self, payload: pa.Schema) -> list[str]:
+        over = {"suite": suite_columns(payload), "counts_suite": list(COUNTED)}
+        return [
+            f"{field}: {problem}"
+            for field, columns in over.items()
+            if (suite := getattr(self, field))
+            for problem in suite.problems(columns)
+        ]
 
     @cached_property
     def source_schema(self) -> pa.Schema:

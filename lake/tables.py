@@ -184,4 +184,28 @@ DIFFERENCES = _table(
     ("business_date",),
 )
 
-LEDGER = (WINDOWS, COUNTS, RUNS, DIFFERENCES)
+GATES = _table(
+    "ledger/gates",
+    {
+        "run": pa.large_string(),
+        "feed": pa.large_string(),
+        "mode": pa.large_string(),
+        "suite": pa.large_string(),
+        "expectation": pa.large_string(),  # type(columns), numbered where a suite has it twice
+        "kwargs": pa.large_string(),  # JSON
+        "severity": pa.large_string(),  # critical, warning, info
+        "grain": pa.large_string(),  # window, run
+        "site": pa.large_string(),  # of a window that failed; null in the line of the whole run
+        "business_date": pa.date32(),
+        "outcome": pa.large_string(),  # passed, failed
+        "observed": pa.large_string(),  # what was found, in words
+        "unexpected": pa.int64(),  # rows that do not meet it
+        "evaluated": pa.int64(),  # rows with a value to look at
+        "windows": pa.int64(),  # of the line of a run: windows looked at
+        "failed": pa.int64(),  # of the line of a run: windows that failed
+        "at": TIMESTAMP,
+    },
+    ("business_date",),
+)
+
+LEDGER = (WINDOWS, COUNTS, RUNS, DIFFERENCES, GATES)

@@ -1,0 +1,26 @@
+"""Great Expectations: imported late, as it takes seconds, and without a word to its makers."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+
+def great_expectations() -> Any:
+    """Return the library, which sends no usage statistics."""
+    os.environ["GX_ANALYTICS_ENABLED"] = "false"
+    import great_expectations
+
+    return great_expectations
+
+
+def registered() -> dict[str, Any]:
+    """Return the built-in expectation classes by name."""
+    great_expectations()
+    from great_expectations.expectations import core, registry
+
+    return {
+        name: registry.get_expectation_impl(name)
+        for name in registry.list_registered_expectation_implementations()
+        if registry.get_expectation_impl(name).__module__.startswith(core.__name__)
+    }
