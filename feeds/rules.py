@@ -11,11 +11,17 @@ from isopach.feeds.feed import Feed
 
 @dataclass(frozen=True)
 class Rule:
-    """A row for which `failing` is true goes to quarantine, with this reason and column."""
+    """A row for which `failing` is true goes to quarantine, with this reason and column.
+
+    A rule with a `label` is one of a suite: it looks at the rows that everything else lets through,
+    with what is computed from them, and counts those that it found a value in (`evaluated`).
+    """
 
     reason: str
     column: str
     failing: pl.Expr
+    label: str | None = None
+    evaluated: pl.Expr | None = None
 
 
 def declared_rules(feed: Feed) -> list[Rule]:

@@ -17,6 +17,12 @@ KINDS = Path(__file__).resolve().parent / "expectations.json"
 SUITES = Path(__file__).resolve().parent.parent / "expectations" / "suites"
 """Where the shipped suites are."""
 
+QUERIES = {
+    "expect_query_results_to_match_comparison",
+    "expect_table_row_count_to_equal_other_table",
+    "unexpected_rows_expectation",
+}
+
 Severity = Literal["critical", "warning", "info"]
 Grain = Literal["window", "run"]
 
@@ -72,6 +78,8 @@ class Expectation(SuitePart):
             near = get_close_matches(self.type, kinds(), 1, 0)
             yield f"{self.type!r} is not an expectation of Great Expectations; nearest: {near[0]}"
             return
+        if self.type in QUERIES:
+            yield f"{self.type!r} needs a database to send queries to, and a lake has none"
         for name in self.kwargs:
             if name not in known["kwargs"]:
                 allowed = ", ".join(known["kwargs"])

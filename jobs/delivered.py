@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from isopach.feeds.rules import declared_rules
+from isopach.expectations.rules import row_rules
 from isopach.jobs.audits import audit
 from isopach.jobs.inputs import Scope
 from isopach.jobs.runners import pipeline_on
@@ -66,7 +66,7 @@ class Delivered:
             pipeline,
             feed=declaration.feed,
             sites=declaration.sites,
-            rules=declared_rules(declaration.feed),
+            rules=row_rules(declaration.feed),
             landing=self.landing,
             target=target,
             plan=self.salting,

@@ -13,6 +13,7 @@ import polars as pl
 from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
 from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays
+from isopach.jobs.gating import gated
 from isopach.jobs.inputs import Input, Planned, Scope
 from isopach.jobs.keeping import with_kept
 from isopach.jobs.memory import reuse_freed_memory
@@ -47,7 +48,7 @@ class Summary:
     """What came of a night.
 
     `compared` windows were held against a stream's, `differing` ones differ in the records that
-    are counted by cause in `causes`.
+    are counted by cause in `causes`. `gates` says how many expectations passed and failed.
     """
 
     run: str
@@ -71,6 +72,8 @@ class Summary:
     compared: int = 0
     differing: int = 0
     causes: dict[str, int] = field(default_factory=dict)
+    gates: dict[str, int] = field(default_factory=dict)
+    warnings: list[dict[str, str | None]] = field(default_factory=list)
 
     @property
     def rows_per_second(self) -> int:
@@ -131,6 +134,9 @@ def run_night(
         staged = stage(planned, target, options, show, phases)
         with show.phase("Audit", phases):
             verdicts, awaited = planned.audit(staged)
+        with show.phase("Gate", phases):
+            gates = gated(target, staged, verdicts)
+            verdicts = gates.verdicts
         with show.phase("Reconcile", phases):
             passed = [(verdict.site, verdict.day) for verdict in verdicts if not verdict.held]
             close_to_streams(lake, to, run.run, passed)
@@ -173,6 +179,8 @@ def run_night(
         compared=compared.compared,
         differing=len(compared.found),
         causes=compared.causes,
+        gates={"passed": gates.passed, "failed": gates.failed},
+        warnings=gates.warnings,
     )
 
 

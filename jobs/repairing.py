@@ -14,6 +14,7 @@ import polars as pl
 
 from isopach.feeds.load import Declaration
 from isopach.jobs.endings import abandon, delete_unpublished, finish, finish_killed, finish_replays
+from isopach.jobs.gating import gated
 from isopach.jobs.inputs import Input
 from isopach.jobs.keeping import with_kept
 from isopach.jobs.nightly import Options, feed_tables, parameters_of, plan_night, stage
@@ -79,7 +80,8 @@ def repair(
     try:
         record_run(lake, run)
         staged = stage(planned, target, options, show, seconds)
-        verdicts = {(v.site, v.day): v for v in planned.audit(staged)[0]}
+        judged = gated(target, staged, planned.audit(staged)[0]).verdicts
+        verdicts = {(v.site, v.day): v for v in judged}
         passed = [window for window, verdict in verdicts.items() if not verdict.held]
         night = Night(declaration, to, target, staged, passed, options.runner, options.beam)
         with show.phase("Compare", seconds):

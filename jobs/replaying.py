@@ -10,8 +10,8 @@ from typing import Any
 
 import polars as pl
 
+from isopach.expectations.rules import row_rules
 from isopach.feeds.load import Declaration
-from isopach.feeds.rules import declared_rules
 from isopach.jobs.endings import (
     clean_up_replay,
     finish_killed,
@@ -95,7 +95,7 @@ class Replay:
 
     def put_in(self, choice: Choice, dry: bool) -> None:
         """Put rows that today's rules accept into records, a part at a time."""
-        feed, rules = self.declaration.feed, declared_rules(self.declaration.feed)
+        feed, rules = self.declaration.feed, row_rules(self.declaration.feed)
         records = newest(self.lake, self.tables.records)
         before = (records.fence(REPLAYS) or 0) if records else 0
         for chunk in candidates(self.lake, feed.feed, choice):

@@ -23,6 +23,7 @@ from isopach.pipelines.verify_evidence import Upheld
 
 STYLES = {"settled": "green", "held": "yellow", "provisional": "cyan"}
 MOST_FINDINGS = 50
+MOST_WARNINGS = 10
 
 
 def night(console: Console, summary: Summary) -> None:
@@ -51,6 +52,7 @@ def night(console: Console, summary: Summary) -> None:
     console.print(table)
     if summary.compared:
         _compared(console, summary)
+    _gates(console, summary)
     for item in summary.held:
         held(console, item["site"], item["reason"])
     for extra in summary.extra:
@@ -70,6 +72,21 @@ def _compared(console: Console, summary: Summary) -> None:
         causes = ", ".join(f"{rows:,} {cause}" for cause, rows in summary.causes.items())
         said += f"; records that differ: {causes}"
     console.print(said, markup=False, highlight=False)
+
+
+def _gates(console: Console, summary: Summary) -> None:
+    """Print how many expectations are met, and what warns."""
+    passed, failed = (summary.gates.get(name, 0) for name in ("passed", "failed"))
+    if passed or failed:
+        said = f"  {passed:,} of {passed + failed:,} expectations are met"
+        console.print(said, markup=False, highlight=False)
+    for warning in summary.warnings[:MOST_WARNINGS]:
+        where = warning["site"] or "all sites"
+        said = f"  warning {where}: {warning['expectation']}: {warning['observed']}"
+        console.print(said, style="yellow", markup=False, highlight=False)
+    if len(summary.warnings) > MOST_WARNINGS:
+        rest = len(summary.warnings) - MOST_WARNINGS
+        console.print(f"  … and {rest:,} more warnings, in ledger/gates", highlight=False)
 
 
 def differences(

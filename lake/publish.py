@@ -11,6 +11,7 @@ import polars as pl
 from isopach.lake import tables
 from isopach.lake.commits import Snapshot, newest, scan
 from isopach.lake.files import DataFile
+from isopach.lake.gates import publish_gates
 from isopach.lake.places import Place
 from isopach.lake.replace import (
     read_file,
@@ -53,6 +54,7 @@ def publish(lake: Place, to: FeedTables, run: str, folder: Place) -> int:
         files = _allowed(lake, table, parts, settled)
         replace_rows(lake, table, windows_frame(settled), files, always=bool(settled))
     _publish_differences(lake, to.feed, run, folder, verdicts)
+    publish_gates(lake, folder)
     upsert(lake, tables.COUNTS, _counts(to.feed, run, staged, verdicts), ["run", *WINDOW])
     files = _allowed(lake, to.records, staged.files.get("records", []), settled)
     version = replace_rows(lake, to.records, windows_frame(settled), files, always=bool(settled))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -12,18 +13,24 @@ from isopach.lake.places import Place
 
 Window = tuple[str, date]
 STAGED = "staged.json"
+NAMED = ("extra", "unexpected", "evaluated")
+"""Figures of a window by name, beside its counts."""
 
 
 @dataclass(frozen=True)
 class Staged:
     """A run's files by table (`records`, `quarantine`, `totals_…`), and its counts by window.
 
-    `extra` are the undeclared columns met in a window, with the rows that have a value there.
+    `extra` are the undeclared columns met in a window, with the rows that have a value there;
+    `unexpected` the rules of the feed's suite, with the rows that do not meet them, of those that
+    have a value to look at (`evaluated`).
     """
 
     files: dict[str, list[DataFile]] = field(default_factory=dict)
     counts: dict[Window, dict[str, int]] = field(default_factory=dict)
     extra: dict[Window, dict[str, int]] = field(default_factory=dict)
+    unexpected: dict[Window, dict[str, int]] = field(default_factory=dict)
+    evaluated: dict[Window, dict[str, int]] = field(default_factory=dict)
 
 
 def write_staged(folder: Place, staged: Staged) -> None:
@@ -32,11 +39,19 @@ def write_staged(folder: Place, staged: Staged) -> None:
         json.dumps(
             {
                 "files": {t: [f.as_json() for f in files] for t, files in staged.files.items()},
-                "counts": [[*_text(window), tally] for window, tally in staged.counts.items()],
-                "extra": [[*_text(window), found] for window, found in staged.extra.items()],
+                **{
+                    name: [
+                        [*_text(window), found] for window, found in getattr(staged, name).items()
+                    ]
+                    for name in ("counts", *NAMED)
+                },
             }
         ).encode()
     )
+
+
+def _figures(staged: Staged) -> Iterator[tuple[str, dict[Window, dict[str, int]]]]:
+    yield from ((name, getattr(staged, name)) for name in ("counts", *NAMED))
 
 
 def read_staged(folder: Place) -> Staged:
@@ -44,8 +59,10 @@ def read_staged(folder: Place) -> Staged:
     data = json.loads((folder / STAGED).read_bytes())
     return Staged(
         {table: [DataFile.from_json(f) for f in files] for table, files in data["files"].items()},
-        {(site, date.fromisoformat(day)): tally for site, day, tally in data["counts"]},
-        {(site, date.fromisoformat(day)): found for site, day, found in data["extra"]},
+        **{
+            name: {(site, date.fromisoformat(day)): found for site, day, found in data[name]}
+            for name in ("counts", *NAMED)
+        },
     )
 
 
@@ -57,18 +74,20 @@ def read_waves(folder: Place) -> Staged:
     """Return what the pipelines of a run described, each for its own wave."""
     files: dict[str, list[DataFile]] = defaultdict(list)
     counts: dict[Window, dict[str, int]] = {}
-    extra: dict[Window, dict[str, int]] = {}
+    named: dict[str, dict[Window, dict[str, int]]] = {name: {} for name in NAMED}
     for entry in folder.entries():
         for item in json.loads((folder / entry.base_name).read_bytes()):
             if item["table"] == "counts":
                 site, day = item["window"]
                 window = (site, date.fromisoformat(day))
                 tally = dict(item["tally"])
-                _add(extra, window, dict(tally.pop("extra")))
+                for name in NAMED:
+                    if found := dict(tally.pop(name)):
+                        _add(named[name], window, found)
                 _add(counts, window, tally)
             else:
                 files[item["table"]].append(DataFile.from_json(item["file"]))
-    return Staged(dict(files), counts, {window: found for window, found in extra.items() if found})
+    return Staged(dict(files), counts, **named)
 
 
 def _add(sums: dict[Window, dict[str, int]], window: Window, more: dict[str, int]) -> None:

@@ -19,6 +19,7 @@ from isopach.feeds.sites import Sites
 from isopach.pipelines.json_lines import decode_json
 from isopach.pipelines.logs import Poll
 from isopach.transforms.batches import frame, pack, repeated, single_batch, unpack, with_column
+from isopach.transforms.counts import Tally, Window
 from isopach.transforms.prepare import Arrival, prepare
 from isopach.transforms.quarantine import REJECTED, quarantined
 
@@ -30,6 +31,7 @@ class Interval(NamedTuple):
 
     `origin` is where reading began when nothing of the source had landed. `idle` is the watermark
     (UTC microseconds) of a source that has had nothing for a while and follows the clock.
+    `expected` says how many of its rows do not meet the rules of a suite, by window.
     """
 
     source: str
@@ -39,6 +41,7 @@ class Interval(NamedTuple):
     accepted: pa.RecordBatch | None = None
     aside: pa.RecordBatch | None = None
     idle: int | None = None
+    expected: tuple[tuple[Window, Tally], ...] = ()
 
     @property
     def rows(self) -> int:
@@ -134,7 +137,8 @@ def _interval(poll: Poll, origin: int, feed: Feed, sites: Sites, rules: list[Rul
     batch = with_column(batch, "_position", pa.array(poll.positions, pa.int64()))
     outcome = prepare(Arrival(None, None, batch), feed, sites, rules)
     bounds = poll.source, poll.first, poll.next, origin
-    return Interval(*bounds, outcome.accepted, outcome.quarantined)
+    expected = tuple(outcome.expected)
+    return Interval(*bounds, outcome.accepted, outcome.quarantined, expected=expected)
 
 
 def _failed(poll: Poll, origin: int, error: BaseException) -> Interval:

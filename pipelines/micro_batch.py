@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from isopach.feeds.rules import declared_rules
+from isopach.expectations.rules import row_rules
 from isopach.lake.landings import Reached
 from isopach.pipelines.committing import Committer
 from isopach.pipelines.intervals import Interval, intervals_of
@@ -124,7 +124,7 @@ def read_range(bounds: Range, log: Log) -> Iterator[Read]:
 
 def prepared_intervals(polled: Read, to: Committer) -> Iterator[tuple[int, Interval]]:
     """Yield what a poll became, all under one key for the committer."""
-    for interval in intervals_of(*polled, to.feed, to.sites, declared_rules(to.feed)):
+    for interval in intervals_of(*polled, to.feed, to.sites, row_rules(to.feed)):
         yield 0, interval
 
 

@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from isopach.expectations.rules import row_rules
 from isopach.feeds.days import MICROSECOND
 from isopach.feeds.feed import Feed
-from isopach.feeds.rules import Rule, declared_rules
+from isopach.feeds.rules import Rule
 from isopach.feeds.sites import Sites
 from isopach.pipelines.intervals import Interval, intervals_of
 from isopach.pipelines.logs import Log, LogError, Poll
@@ -91,7 +92,7 @@ def build(
         | "Ranges" >> beam.Create(ranges)
         | "Read" >> beam.FlatMap(read_whole, log=log).with_output_types(Read)
         | "Prepare"
-        >> flat_map(_tagged, day=day, rules=declared_rules(day.feed), counted=wave.number == 0)
+        >> flat_map(_tagged, day=day, rules=row_rules(day.feed), counted=wave.number == 0)
         .with_output_types(pa.RecordBatch, quarantined=pa.RecordBatch, tallies=tuple[Window, Tally])
         .with_outputs("quarantined", "tallies", main="accepted")
     )
@@ -133,7 +134,8 @@ def _tagged(read: Read, day: Day, rules: list[Rule], counted: bool) -> Iterator[
             continue
         if aside is not None:
             yield beam.pvalue.TaggedOutput("quarantined", aside)
-        for tally in tallies_of(accepted, aside, day.date):
+        own = [t for t in interval.expected if t[0][1] == day.date and t[0][0] in day.only]
+        for tally in (*tallies_of(accepted, aside, day.date), *own):
             yield beam.pvalue.TaggedOutput("tallies", tally)
 
 

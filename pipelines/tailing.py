@@ -15,8 +15,8 @@ from apache_beam.pvalue import TaggedOutput
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
+from isopach.expectations.rules import row_rules
 from isopach.feeds.days import MICROSECOND
-from isopach.feeds.rules import declared_rules
 from isopach.lake import tables
 from isopach.lake.commits import newest
 from isopach.lake.landings import landed
@@ -116,7 +116,7 @@ class Follow(beam.DoFn):  # type: ignore[misc]
         self.log, self.to, self.idle_after = log, to, idle_after.total_seconds()
 
     def setup(self) -> None:
-        self.rules = declared_rules(self.to.feed)
+        self.rules = row_rules(self.to.feed)
         self.busy: dict[str, float] = {}
         self.beat: dict[str, float] = {}
 

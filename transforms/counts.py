@@ -14,6 +14,7 @@ from isopach.feeds.sites import Sites
 from isopach.transforms.windows import BusinessDays
 
 Window = tuple[str, date]
+Pairs = tuple[tuple[str, int], ...]
 MODULUS = 1 << 64
 
 
@@ -32,17 +33,30 @@ class Tally(NamedTuple):
     unreadable: int = 0  # files, not rows
     checksum_a: int = 0
     checksum_b: int = 0
-    extra: tuple[tuple[str, int], ...] = ()  # undeclared columns, and how many rows have a value
+    extra: Pairs = ()  # undeclared columns, and how many rows have a value
+    unexpected: Pairs = ()  # rules of a suite, and how many rows do not meet them
+    evaluated: Pairs = ()  # rules of a suite, and how many rows have a value to look at
+
+
+NAMED = ("extra", "unexpected", "evaluated")
+"""Fields of a tally that are figures by name."""
 
 
 def add_tallies(tallies: Iterable[Tally]) -> Tally:
     """Return the sum of tallies."""
-    *counts, extras = zip(Tally(), *tallies, strict=True)
-    extra: Counter[str] = Counter()
-    for pairs in extras:
-        extra.update(dict(pairs))
-    sums = [sum(column) % MODULUS for column in counts]
-    return Tally._make([*sums, tuple(sorted(extra.items()))])
+    columns = dict(zip(Tally._fields, zip(Tally(), *tallies, strict=True), strict=True))
+    return Tally._make(
+        _summed(column) if name in NAMED else sum(column) % MODULUS
+        for name, column in columns.items()
+    )
+
+
+def _summed(column: Iterable[Pairs]) -> Pairs:
+    sums: Counter[str] = Counter()
+    for pairs in column:
+        for name, rows in pairs:
+            sums[name] += rows
+    return tuple(sorted(sums.items()))
 
 
 @dataclass

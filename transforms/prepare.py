@@ -20,6 +20,7 @@ from isopach.transforms.batches import frame, pack, unpack, with_column, without
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.conform import conform, extend
 from isopach.transforms.counts import Tally, Window
+from isopach.transforms.expected import without_unexpected
 from isopach.transforms.quarantine import (
     LATE,
     REJECTED,
@@ -77,11 +78,15 @@ beam.coders.registry.register_coder(Arrival, ArrivalCoder)
 
 
 class Outcome(NamedTuple):
-    """What became of a batch: good rows, rows set aside, and their counts in its window."""
+    """What became of a batch: good rows, rows set aside, and their counts in its window.
+
+    `expected` says how many rows do not meet the rules of a suite, in the rows' own windows.
+    """
 
     accepted: pa.RecordBatch
     quarantined: pa.RecordBatch | None
     tally: Tally
+    expected: list[tuple[Window, Tally]]
 
 
 class Prepared(NamedTuple):
@@ -115,7 +120,8 @@ def _tagged(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> It
         yield outcome.accepted
     if outcome.quarantined is not None:
         yield beam.pvalue.TaggedOutput("quarantined", outcome.quarantined)
-    yield beam.pvalue.TaggedOutput("tallies", ((arrival.site, arrival.day), outcome.tally))
+    for tally in (((arrival.site, arrival.day), outcome.tally), *outcome.expected):
+        yield beam.pvalue.TaggedOutput("tallies", tally)
 
 
 def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Outcome:
@@ -129,7 +135,7 @@ def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Ou
     _mark_errors(batch, marks)
     _mark_extra_columns(batch, feed, marks)
     conformed = conform(batch, feed, sites, marks)
-    _mark_rules(conformed, rules, marks)
+    _mark_rules(conformed, [rule for rule in rules if rule.label is None], marks)
     site = encoded(conformed.column(feed.site))
     _mark_sites(site, arrival, feed, sites, marks)
     days = _own_dates(conformed, site, feed, sites)
@@ -137,14 +143,17 @@ def prepare(arrival: Arrival, feed: Feed, sites: Sites, rules: list[Rule]) -> Ou
         _mark_other_dates(days, arrival.day, feed, marks)
     stamped = _stamped(conformed, site, days, batch, feed)
     tally = Tally(read=batch.num_rows, bytes=arrival.bytes, extra=_extra(batch, feed))
+    sound = marks.marked
+    good = extend(stamped if sound is None else stamped.filter(pa.array(~sound)), feed)
+    good, expected = without_unexpected(good, rules, marks)
+    good = _keyed(good, feed)
     bad = marks.marked
     if bad is None:
-        return Outcome(_keyed(extend(stamped, feed), feed), None, tally)
+        return Outcome(good, None, tally, expected)
     aside = _aside(batch, stamped, bad, marks, arrival, feed, sites)
     late = int((pl.Series(aside.column("disposition")) == LATE).sum())
     tally = tally._replace(late=late, rejected=aside.num_rows - late)
-    good = stamped.filter(pa.array(~bad))
-    return Outcome(_keyed(extend(good, feed), feed), aside, tally)
+    return Outcome(good, aside, tally, expected)
 
 
 def _mark_errors(batch: pa.RecordBatch, marks: Marks) -> None:
