@@ -53,6 +53,11 @@ class Outcome:
     evaluated: int | None = None
 
     @property
+    def holds(self) -> bool:
+        """Whether windows must wait because of it."""
+        return not self.passed and self.expectation.severity == "critical"
+
+    @property
     def warns(self) -> bool:
         """Whether its failure is to be told of, and holds nothing."""
         return not self.passed and self.expectation.severity == "warning"
@@ -207,8 +212,7 @@ def failures(outcomes: Sequence[Outcome], windows: Sequence[Window]) -> Mapping[
     """Return why windows must wait: critical expectations that failed in them, or in the run."""
     found: dict[Window, list[str]] = {}
     for one in outcomes:
-        if one.passed or one.expectation.severity != "critical":
-            continue
         for window in windows if one.window is None else [one.window]:
-            found.setdefault(window, []).append(one.reason)
+            if one.holds:
+                found.setdefault(window, []).append(one.reason)
     return found

@@ -52,6 +52,8 @@ class Live:
         if marks:
             parts.append(f"watermark {datetime.fromtimestamp(min(marks.values()), UTC):%F %T}Z")
         parts.append(f"{self._value('isopach_open_windows'):,.0f} windows open")
+        if failed := self._value("isopach_gate_failed"):
+            parts.append(f"GATE: {failed:,.0f} expectations not met")
         last = self._value("isopach_last_landing_timestamp_seconds")
         if last:
             parts.append(f"landed {max(time.time() - last, 0):.1f} s ago")

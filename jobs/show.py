@@ -161,6 +161,10 @@ def stream(console: Console, summary: Streamed) -> None:
         f"in {summary.seconds:.1f} s, {rate}",
         highlight=False,
     )
+    for reason in summary.gate:
+        console.print(f"  not met {reason}", style="red", markup=False, highlight=False)
+    if summary.outcome == "paused":
+        console.print("the gate has stopped the stream; mend the cause, then start it again")
     for reason in summary.stuck.values():
         console.print(f"  stuck {reason}", style="red", markup=False, highlight=False)
 

@@ -6,7 +6,7 @@ import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event, current_thread, main_thread
 from time import monotonic
 from typing import Any
@@ -20,6 +20,7 @@ from isopach.jobs.memory import reuse_freed_memory
 from isopach.jobs.micro_batches import MicroBatches
 from isopach.jobs.nightly import feed_tables
 from isopach.jobs.runners import EMBEDDED
+from isopach.jobs.stream_gate import gating
 from isopach.lake.commits import check_columns, create_or_open
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
@@ -35,7 +36,8 @@ FLUSH_SECONDS = 5.0
 class Summary:
     """What a run of a stream did: rows by what became of them, and where sources stand.
 
-    `stuck` are sources that could not be read on, with the reason.
+    `stuck` are sources that could not be read on, with the reason; `gate` are critical expectations
+    that what landed last does not meet. A run that a gate has ended is `paused`.
     """
 
     run: str
@@ -46,6 +48,7 @@ class Summary:
     seconds: float
     fences: dict[str, int]
     stuck: dict[str, str]
+    gate: list[str] = field(default_factory=list)
 
 
 def run_stream(
@@ -92,16 +95,23 @@ def run_stream(
     )
     before = landed_rows(feed.feed)
     try:
-        with stopping() as stop, compacting(lake, [to.records, to.quarantine]):
+        with (
+            stopping() as stop,
+            compacting(lake, [to.records, to.quarantine]),
+            gating(lake, feed, run.run, stop) as gate,
+        ):
             committer.lander.learn()
             reading.run(stop)
+        committer.settle()
+        gate.look()
         committer.close()
     except BaseException as error:
         give_up(lake, run, error)
         raise
     finally:
         log.close()
-    outcome = "stuck" if reading.stuck else "stopped" if stop.is_set() else "idle"
+    ended = "paused" if gate.paused else "stopped" if stop.is_set() else "idle"
+    outcome = "stuck" if reading.stuck else ended
     record_run(lake, run.ended_as(outcome, versions(lake, to)))
     return Summary(
         run=run.run,
@@ -112,6 +122,7 @@ def run_stream(
         seconds=round(monotonic() - started, 3),
         fences={source: reached.fence for source, reached in reading.reached().items()},
         stuck=reading.stuck,
+        gate=gate.failed,
     )
 
 

@@ -22,7 +22,7 @@ from isopach.jobs.arguments import (
     place_of,
     seconds_of,
 )
-from isopach.jobs.failures import DONE, FAILED, explained
+from isopach.jobs.failures import DONE, FAILED, HELD, explained
 
 EXAMPLES = (
     "isopach stream sales --source spool:spool --lake lake\n\n"
@@ -105,7 +105,7 @@ def stream(
         print(json.dumps(asdict(done)))
     else:
         show.stream(out, done)
-    sys.exit(FAILED if done.stuck else DONE)
+    sys.exit(FAILED if done.stuck else HELD if done.outcome == "paused" else DONE)
 
 
 def log_as_json() -> None:

@@ -22,6 +22,7 @@ from isopach.lake.landings import (
     forget_landings,
     landings_after,
 )
+from isopach.lake.pausing import totals_paused
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file, revise
 from isopach.lake.replays import resting
@@ -52,6 +53,7 @@ class Followers:
         self.lake, self.feed, self.sites = lake, feed, sites
         self.totals = {name: totals_table(feed, name) for name in feed.totals}
         self.noted: dict[int, Noted] = {}
+        self._behind = False
 
     def follow(self, landing: Landing, rows: pa.Table | None) -> None:
         """Set aside a landing's bad rows, and note its counts and totals for `flush`."""
@@ -81,18 +83,28 @@ class Followers:
             watermark: what windows are complete and closed by, UTC microseconds.
             changed: windows whose state the watermark has changed.
         """
+        paused = bool(self.totals) and totals_paused(self.lake, self.feed.feed)
+        if self._behind and not paused:
+            self._catch_up()
         touched = {w for one in self.noted.values() for w in one.landing.counts}
         if self.noted:
             self._flush_counts()
-            for name, table in self.totals.items():
+            self._behind = paused
+            for name, table in self.totals.items() if not paused else ():
                 self._flush_total(name, table, touched)
         fences = {self._ledger_fence: max(self.noted)} if self.noted else {}
         states = {*touched, *changed}
         ledger = record_states(self.lake, self.feed, self.sites, states, watermark, fences)
-        if self.noted:
+        if self.noted and not paused:
             forget_landings(self.lake, self.feed.feed, max(self.noted))
         self.noted = {}
         return ledger
+
+    def _catch_up(self) -> None:
+        """Take up again the landings that totals have not followed, as they waited."""
+        records = newest(self.lake, tables.records(self.feed.feed, self.feed.payload))
+        assert records is not None, "totals are behind them"
+        self.catch_up(records)
 
     def _followed(self) -> int:
         """Return the landing that all tables have reached."""

@@ -87,13 +87,17 @@ def add_counts(old: pl.DataFrame, landings: Sequence[Landing], feed: str) -> pl.
     for landing in landings:
         for window, counts in landing.counts.items():
             key = (landing.run, *window)
-            sums[key] = add_tallies([sums.get(key, Tally()), Tally(**counts)])
+            sums[key] = add_tallies([sums.get(key, Tally()), _tally(counts)])
             arrived[key] = now
     rows = [
         _counts_row(key[0], feed, key[1:], tally) | {"arrived": arrived[key]}
         for key, tally in sums.items()
     ]
     return pl.DataFrame(rows, schema=old.schema)
+
+
+def _tally(counts: Mapping[str, Any]) -> Tally:
+    return Tally(**counts)
 
 
 def tally_of(row: dict[str, Any]) -> Tally:

@@ -45,6 +45,9 @@ WATERMARK = Gauge("isopach_watermark_timestamp_seconds", "A source's watermark",
 OPEN_WINDOWS = Gauge("isopach_open_windows", "Windows that still take rows", ["feed"])
 KEYS = Gauge("isopach_key_index_rows", "Keys held to find duplicates", ["feed"])
 KEY_BYTES = Gauge("isopach_key_index_bytes", "What those keys take in memory", ["feed"])
+GATE_FAILED = Gauge(
+    "isopach_gate_failed", "Critical expectations that the last look found not met", ["feed"]
+)
 
 
 def note_landing(feed: str, landing: Landing, seconds: float) -> None:
@@ -92,6 +95,11 @@ def note_memory(feed: str, windows: int, keys: int, size: int) -> None:
     OPEN_WINDOWS.labels(feed).set(windows)
     KEYS.labels(feed).set(keys)
     KEY_BYTES.labels(feed).set(size)
+
+
+def note_gate(feed: str, failed: int) -> None:
+    """Show how many critical expectations what has landed last does not meet."""
+    GATE_FAILED.labels(feed).set(failed)
 
 
 def landed_rows(feed: str) -> dict[str, int]:
