@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from typing import Any
 
 
 def great_expectations() -> Any:
     """Return the library, which sends no usage statistics."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
-    import great_expectations
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of pyspark, where it is installed
+        import great_expectations
 
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     return great_expectations

@@ -140,6 +140,7 @@ class SmallNight:
             "counts": tables.COUNTS,
             "runs": tables.RUNS,
             "differences": tables.DIFFERENCES,
+            "gates": tables.GATES,
             **{f"totals_{total}": table for total, table in to.totals.items()},
         }
         return scan(self.lake, found[name]).collect()
