@@ -70,12 +70,12 @@ class StreamGate:
     def suite(self) -> Suite | None:
         """The suite, each of its expectations over all rows at once."""
         suite = self.feed.suite
-        found = [
+        found = tuple(
             one.model_copy(update={"meta": {**one.meta, "grain": "run"}})
             for one in (suite.expectations if suite else ())
             if one.meta.get("stream", True)
-        ]
-        return suite.model_copy(update={"expectations": tuple(found)}) if suite and found else None
+        )
+        return Suite(name=suite.name, expectations=found) if suite and found else None
 
     def look(self) -> list[Outcome]:
         """Hold what has landed since against the suite, and do as the feed says if it fails."""
