@@ -31,13 +31,14 @@ def explained(console: Console) -> Iterator[None]:
 def _code(error: BaseException) -> int | None:
     from deltalake.exceptions import DeltaError
 
+    from isopach.feeds.errors import DeclarationError
     from isopach.lake.commits import CommitRefusedError, SchemaChangeError
     from isopach.lake.landings import LandingLostError
     from isopach.lake.places import PlaceError
     from isopach.pipelines.evidence import EvidenceError
     from isopach.pipelines.logs import LogError
 
-    if isinstance(error, PlaceError | SchemaChangeError):
+    if isinstance(error, DeclarationError | PlaceError | SchemaChangeError):
         return BAD_USAGE
     from_worker = "[while running" in str(error)  # Beam passed it on
     expected = isinstance(

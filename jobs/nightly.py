@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from isopach.expectations.checking import check_suites
 from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
 from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays
@@ -187,7 +188,11 @@ def run_night(
 def plan_night(
     declaration: Declaration, source: Input, lake: Place, day: date, options: Options
 ) -> Planned:
-    """Return what there is to stage, in waves that fit the memory of an embedded run."""
+    """Return what there is to stage, in waves that fit the memory of an embedded run.
+
+    Raises DeclarationError for suites that nothing could be held against, LandingError, LogError.
+    """
+    check_suites(declaration)
     embedded = options.runner in EMBEDDED
     if embedded:
         reuse_freed_memory()

@@ -11,6 +11,7 @@ from threading import Event, current_thread, main_thread
 from time import monotonic
 from typing import Any
 
+from isopach.expectations.checking import check_suites
 from isopach.feeds.load import Declaration
 from isopach.jobs import continuous, micro_batches
 from isopach.jobs.compacting import compacting
@@ -64,6 +65,7 @@ def run_stream(
     for a log that is not there, and SchemaChangeError.
     """
     started, feed = monotonic(), declaration.feed
+    check_suites(declaration)
     to = feed_tables(declaration)
     log.sources()
     for table in to.all:

@@ -1,0 +1,72 @@
+"""What Great Expectations finds, also from many threads at once."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import polars as pl
+import pytest
+
+from isopach.expectations.frames import to_pandas
+from isopach.expectations.validating import validate
+from isopach.feeds.suites import Expectation
+
+THREADS = 32
+
+
+def between(column: str = "n", **kwargs: float) -> Expectation:
+    kind = "expect_column_values_to_be_between"
+    return Expectation(type=kind, kwargs={"column": column, **kwargs})
+
+
+def test_threads_that_validate_at_once_each_find_their_own() -> None:
+    ready = threading.Barrier(THREADS)
+
+    def look(number: int) -> list[tuple[int | None, int | None, str | None, list[int]]]:
+        rows = pl.DataFrame({"n": [*range(number), *([1000] * (number + 1))]})
+        mean = Expectation(
+            type="expect_column_mean_to_be_between", kwargs={"column": "n", "max_value": 5}
+        )
+        ready.wait()
+        found = []
+        for _ in range(3):
+            both = validate(to_pandas(rows), {"b": between(max_value=500), "m": mean}, True)
+            one = both["b"]
+            found.append((one.unexpected, one.evaluated, both["m"].observed, one.rows.tolist()))
+        return found
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        results = list(pool.map(look, range(THREADS)))
+    for number, found in enumerate(results):
+        mean = (sum(range(number)) + 1000 * (number + 1)) / (2 * number + 1)
+        bad = list(range(number, 2 * number + 1))
+        (once,) = {repr(one) for one in found}
+        assert once == repr((number + 1, 2 * number + 1, repr(mean), bad))
+
+
+def test_rows_are_named_beyond_two_hundred() -> None:
+    rows = pl.DataFrame({"n": [1] * 1000})
+    found = validate(to_pandas(rows), {"b": between(max_value=0)}, with_rows=True)["b"]
+    assert (found.unexpected, found.rows.tolist()) == (1000, list(range(1000)))
+
+
+@pytest.mark.parametrize("expectation", [between("typo", min_value=1), between("t", min_value=3)])
+def test_what_cannot_be_looked_at_is_an_error(expectation: Expectation) -> None:
+    rows = pl.DataFrame({"n": [1, 2], "t": ["a", "b"]})
+    found = validate(to_pandas(rows), {"b": expectation, "fine": between(max_value=5)})
+    assert not found["b"].success
+    assert found["b"].error
+    assert found["fine"].success
+
+
+def test_results_that_come_back_in_another_order_are_told_apart() -> None:
+    rows = pl.DataFrame({"n": [1, 2], "m": [5, 6]})
+    asked = {str(n): between(c, max_value=n) for n in range(4) for c in (("m", "n")[n % 2],)}
+    found = validate(to_pandas(rows), asked)
+    assert {label: one.unexpected for label, one in found.items()} == {
+        "0": 2,
+        "1": 1,
+        "2": 2,
+        "3": 0,
+    }
