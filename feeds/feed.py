@@ -118,6 +118,16 @@ class Reconcile(Part):
     )
 
 
+class Quarantine(Part):
+    """What becomes of rows that are set aside."""
+
+    keep: Duration | None = Field(
+        default=None,
+        description="How long the original row and its key are kept; the next night then empties "
+        "them, and the row's reason, source and position stay. For ever unless told.",
+    )
+
+
 class Gate(Part):
     """How a stream is gated by its suite, while it runs."""
 
@@ -165,6 +175,7 @@ class Feed(Part):
         default=None, description="A suite over counts; by default the suite's name and `_counts`."
     )
     gate: Gate = Gate()
+    quarantine: Quarantine = Quarantine()
     totals: dict[Annotated[str, Field(pattern=NAME)], Total] = Field(
         default={}, json_schema_extra=NO_OTHERS
     )

@@ -136,8 +136,9 @@ def bad_usage(option: str, value: str, problem: str) -> NoReturn:
 
 
 def seconds_of(option: str, text: str) -> timedelta:
-    """Return a duration such as `1s`, `500ms` or `2m`."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)", text)
+    """Return a duration such as `1s`, `500ms`, `2m` or `90d`."""
+    match = re.fullmatch(r"(\d{1,6}(?:\.\d+)?)\s*(ms|s|m|h|d)", text)
     if not match:
-        bad_usage(option, text, "is not a duration; write 1s, 500ms or 2m")
-    return timedelta(seconds=float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[match[2]])
+        bad_usage(option, text, "is not a duration; write 1s, 500ms, 2m or 90d")
+    seconds = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+    return timedelta(seconds=float(match[1]) * seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -30,6 +31,7 @@ from isopach.jobs.arguments import (
     err,
     out,
     place_of,
+    seconds_of,
 )
 from isopach.jobs.failures import STOPPED, explained
 
@@ -121,7 +123,8 @@ def counts(
 
 @app.command(
     epilog="isopach quarantine sales --lake lake --reason malformed --limit 5\n\n"
-    "isopach quarantine sales --lake lake --replayed"
+    "isopach quarantine sales --lake lake --replayed\n\n"
+    "isopach quarantine sales --lake lake --forget 90d"
 )
 def quarantine(
     feed: FeedName,
@@ -133,15 +136,30 @@ def quarantine(
         bool, typer.Option(help="Instead, rows that replays have put into records since.")
     ] = False,
     limit: Annotated[int, typer.Option(min=0, help="Rows to show.")] = 20,
+    forget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AGE",
+            help="First empty the original rows, and keys, of runs older than this, as in 90d; "
+            "reasons and positions stay, and nothing of them can be replayed.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show rows that are set aside: how many for which reason, and the rows themselves."""
+    age = None if forget is None else seconds_of("--forget", forget)
     from isopach.jobs import show
+    from isopach.jobs.nightly import feed_tables
     from isopach.jobs.queries import Chosen, quarantined_reasons, quarantined_rows
+    from isopach.lake.forgetting import forget_texts
 
     declaration = declaration_of(feed)
     with explained(err):
         home = place_of(lake)
+        if age is not None:
+            table = feed_tables(declaration).quarantine
+            emptied = forget_texts(home, table, datetime.now(UTC) - age)
+            err.print(f"{emptied:,} rows have been emptied", highlight=False)
         chosen = Chosen(day_of(day), tuple(site or ()), reason, replayed)
         reasons = quarantined_reasons(home, declaration.feed.feed, chosen)
         rows = quarantined_rows(home, declaration.feed, chosen, limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 from typing import Any
 
@@ -23,6 +23,7 @@ from isopach.jobs.reconciling import Night, judged, reconcile
 from isopach.jobs.runners import EMBEDDED
 from isopach.lake import tables
 from isopach.lake.commits import check_columns, create_or_open, scan
+from isopach.lake.forgetting import forget_texts
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
 from isopach.lake.publish import publish
@@ -154,6 +155,8 @@ def run_night(
     held = [{"site": v.site, "reason": v.held} for v in verdicts if v.held]
     outcome = "held" if held else "published"
     finish(lake, to, run, target, outcome)
+    if feed.quarantine.keep is not None:
+        forget_texts(lake, to.quarantine, datetime.now(UTC) - feed.quarantine.keep)
     totals = {
         name: sum(tally[name] for tally in staged.counts.values())
         for name in ("read", "accepted", "rejected", "late", "duplicate")

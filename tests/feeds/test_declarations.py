@@ -17,7 +17,8 @@ TYPES = (
 )
 FIELDS = (
     "feed, columns, derive, lookups, hook, sites, site, key, event_time, business_date, "
-    "extra_columns, suite, counts_suite, gate, totals, lateness, reconcile, salting"
+    "extra_columns, suite, counts_suite, gate, quarantine, totals, lateness, reconcile, "
+    "salting"
 )
 
 
