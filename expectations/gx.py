@@ -7,6 +7,9 @@ import os
 import warnings
 from typing import Any
 
+GROUPS = "This pattern is interpreted as a regular expression, and has match groups"
+"""What pandas says of each regular expression with groups, which nobody asks it to return."""
+
 
 def great_expectations() -> Any:
     """Return the library, which sends no usage statistics."""
@@ -15,6 +18,7 @@ def great_expectations() -> Any:
         warnings.simplefilter("ignore", DeprecationWarning)  # of pyspark, where it is installed
         import great_expectations
 
+    warnings.filterwarnings("ignore", GROUPS)
     logging.getLogger("great_expectations").setLevel(logging.WARNING)
     return great_expectations
 

@@ -106,7 +106,7 @@ def sightings(rows: pl.DataFrame, suite: Suite, schema: pa.Schema) -> Sightings:
         if expression is not None
     )
     codes = numbered["_window"].to_numpy()
-    found = validate(to_pandas(rows.select(columns)), expectations, with_rows=True)
+    found = validate(to_pandas(rows.select(columns)), expectations, schema, with_rows=True)
     return _counted(found, values.sort("_window"), codes, windows.rows())
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
+from isopach.expectations.frames import to_kwargs
 from isopach.expectations.gx import great_expectations
 from isopach.feeds.suites import Expectation
 
@@ -36,7 +38,10 @@ class Found:
 
 
 def validate(
-    table: Any, expectations: Mapping[str, Expectation], with_rows: bool = False
+    table: Any,
+    expectations: Mapping[str, Expectation],
+    schema: pa.Schema,
+    with_rows: bool = False,
 ) -> dict[str, Found]:
     """Return what is found for each expectation, by label.
 
@@ -44,7 +49,8 @@ def validate(
     gives other batches' results (Great Expectations 1.24).
 
     Args:
-        table: a pandas frame (see `to_pandas`) whose index counts its rows, or a Spark frame.
+        table: a pandas frame (see `to_pandas`), or a Spark frame.
+        schema: of the table's columns as they were declared.
         with_rows: also find out which rows are unexpected (pandas only).
     """
     suite = great_expectations().ExpectationSuite(
@@ -52,7 +58,7 @@ def validate(
         expectations=[
             {
                 "type": one.type,
-                "kwargs": one.kwargs,
+                "kwargs": to_kwargs(one, schema),
                 "severity": one.severity,
                 "meta": {LABEL: label},
             }

@@ -9,10 +9,17 @@ import polars as pl
 import pytest
 
 from isopach.expectations.frames import to_pandas
-from isopach.expectations.validating import validate
+from isopach.expectations.validating import Found
+from isopach.expectations.validating import validate as validated
 from isopach.feeds.suites import Expectation
 
 THREADS = 32
+
+
+def validate(
+    rows: pl.DataFrame, asked: dict[str, Expectation], with_rows: bool = False
+) -> dict[str, Found]:
+    return validated(to_pandas(rows), asked, rows.to_arrow().schema, with_rows)
 
 
 def between(column: str = "n", **kwargs: float) -> Expectation:
@@ -31,7 +38,7 @@ def test_threads_that_validate_at_once_each_find_their_own() -> None:
         ready.wait()
         found = []
         for _ in range(3):
-            both = validate(to_pandas(rows), {"b": between(max_value=500), "m": mean}, True)
+            both = validate(rows, {"b": between(max_value=500), "m": mean}, True)
             one = both["b"]
             found.append((one.unexpected, one.evaluated, both["m"].observed, one.rows.tolist()))
         return found
@@ -47,14 +54,14 @@ def test_threads_that_validate_at_once_each_find_their_own() -> None:
 
 def test_rows_are_named_beyond_two_hundred() -> None:
     rows = pl.DataFrame({"n": [1] * 1000})
-    found = validate(to_pandas(rows), {"b": between(max_value=0)}, with_rows=True)["b"]
+    found = validate(rows, {"b": between(max_value=0)}, with_rows=True)["b"]
     assert (found.unexpected, found.rows.tolist()) == (1000, list(range(1000)))
 
 
 @pytest.mark.parametrize("expectation", [between("typo", min_value=1), between("t", min_value=3)])
 def test_what_cannot_be_looked_at_is_an_error(expectation: Expectation) -> None:
     rows = pl.DataFrame({"n": [1, 2], "t": ["a", "b"]})
-    found = validate(to_pandas(rows), {"b": expectation, "fine": between(max_value=5)})
+    found = validate(rows, {"b": expectation, "fine": between(max_value=5)})
     assert not found["b"].success
     assert found["b"].error
     assert found["fine"].success
@@ -63,7 +70,7 @@ def test_what_cannot_be_looked_at_is_an_error(expectation: Expectation) -> None:
 def test_results_that_come_back_in_another_order_are_told_apart() -> None:
     rows = pl.DataFrame({"n": [1, 2], "m": [5, 6]})
     asked = {str(n): between(c, max_value=n) for n in range(4) for c in (("m", "n")[n % 2],)}
-    found = validate(to_pandas(rows), asked)
+    found = validate(rows, asked)
     assert {label: one.unexpected for label, one in found.items()} == {
         "0": 2,
         "1": 1,
