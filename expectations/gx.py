@@ -19,7 +19,8 @@ def great_expectations() -> Any:
         import great_expectations
 
     warnings.filterwarnings("ignore", GROUPS)
-    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    for name in ("great_expectations", "great_expectations.data_context.types.base"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return great_expectations
 
 
