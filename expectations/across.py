@@ -75,6 +75,7 @@ def _or_null(column: str, schema: pa.Schema) -> pl.Expr:
 
 def greater(one: Expectation, schema: pa.Schema) -> Compiled:
     """Compile that A is greater than B."""
+    require(one, schema, "text", "integer", "number", "date", "timestamp")
     a, b = _comparable(one, schema)
     return _across(one, schema, PAIR, a >= b if flag(one, "or_equal") else a > b)
 

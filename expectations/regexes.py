@@ -10,16 +10,16 @@ from re import _constants as op  # type: ignore[attr-defined]
 from re import _parser  # type: ignore[attr-defined]
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 
 ESCAPE = r"\\(?:[!-/:-@\[-^`{-~]|[tnrfvdDwWsS]|x[0-9a-fA-F]{2})"
 SINGLE = rf"(?:[^\\\[\]\-&~|]|&(?!&)|~(?!~)|\|(?!\|)|{ESCAPE})"
 SHARED = re.compile(
     rf"(?:\(\?s\))?(?:[^\\.^$*+?{{}}\[\]|()]|{ESCAPE}|\\[AZ]|[.^$|)]"
     r"|[*+?]|\{\d{1,3}(?:,\d{0,3})?\}"
-    r"|\((?:\?s?:|\?P<[A-Za-z]\w*>)?"
+    r"|\((?:\?s?:|\?P<[A-Za-z]\w*>|(?!\?))"
     rf"|\[\^?-?(?:{SINGLE}(?:-{SINGLE})?)+-?\])*",
     re.ASCII,
 )
@@ -42,24 +42,25 @@ def to_rust(pattern: str) -> str:
     Raises ValueError if it is no regular expression, Refused if it cannot be translated.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"is not a regular expression: {error}") from error
-    if not SHARED.fullmatch(pattern):
-        raise Refused(f"{pattern!r} has parts that are not read alike by Python and RE2")
-    try:
-        pc.match_substring_regex(pa.array([""]), re.sub(r"\\Z", r"\\z", pattern))
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"is not a regular expression that RE2 takes: {error}") from error
-    tree = _parser.parse(pattern)
+        _ask_pandas(pattern)
+        if not SHARED.fullmatch(pattern):
+            raise Refused(f"{pattern!r} has parts that are not read alike by Python and RE2")
+        tree = _parser.parse(pattern)
+    except (re.error, pa.ArrowInvalid, OverflowError, RecursionError) as error:
+        raise ValueError(f"is not a regular expression that pandas takes: {error}") from error
     found = _sequence(tree, bool(tree.state.flags & re.DOTALL), tail=True)
     try:
         pl.Series([""]).str.contains(found)
     except pl.exceptions.ComputeError as error:
         raise Refused(f"{pattern!r} is too large") from error
     return found
+
+
+def _ask_pandas(pattern: str) -> None:
+    """Search a text; raises as pandas does where it cannot."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        pd.Series(["a"], dtype="str").str.contains(pattern)
 
 
 def _sequence(nodes: Iterable[Any], dotall: bool, *, tail: bool, anchors: bool = True) -> str:
