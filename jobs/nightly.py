@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from time import perf_counter
 from typing import Any
@@ -12,7 +12,7 @@ import polars as pl
 
 from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
-from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays
+from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays, versions
 from isopach.jobs.inputs import Input, Planned, Scope
 from isopach.jobs.keeping import with_kept
 from isopach.jobs.memory import reuse_freed_memory
@@ -126,6 +126,7 @@ def run_night(
         check_columns(lake, table)
     for table in to.all:
         create_or_open(lake, table)
+    run = replace(run, versions_in=json.dumps(versions(lake, to)))
     try:
         record_run(lake, run)
         staged = stage(planned, target, options, show, phases)
@@ -146,7 +147,7 @@ def run_night(
         raise
     held = [{"site": v.site, "reason": v.held} for v in verdicts if v.held]
     outcome = "held" if held else "published"
-    finish(lake, to, run, target, outcome)
+    finish(lake, to, replace(run, timings=json.dumps(phases)), target, outcome)
     totals = {
         name: sum(tally[name] for tally in staged.counts.values())
         for name in ("read", "accepted", "rejected", "late", "duplicate")
