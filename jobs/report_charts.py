@@ -58,8 +58,8 @@ def _share(shares: pl.DataFrame, name: str) -> Chart:
     newest = [f"{mode} {value:.2%}" for mode, value in last.sort("mode").iter_rows()]
     title = f"{name.capitalize()} rows"
     summary = f"{title} as a share of rows read, by business date; newest: {', '.join(newest)}"
-    percent = (share * 100).round(3).cast(pl.String) + " %"
-    figures = shares.select("business_date", "mode", "read", name, share=percent)
+    percent = (share * 100).alias("% of rows read")
+    figures = shares.select("business_date", "mode", "read", name, percent)
     return Chart(title, summary, drawn(both, summary), figures)
 
 
@@ -78,7 +78,7 @@ def run_chart(times: pl.DataFrame) -> list[Chart]:
     names = rows["phase"].unique(maintain_order=True).to_list()
     bars = (
         alt.Chart(rows)
-        .mark_bar(stroke=PAPER, strokeWidth=1, size=_bar(rows))
+        .mark_bar(stroke=PAPER, strokeWidth=0.5, size=_bar(rows))
         .encode(
             x=_days(rows),
             y=alt.Y("seconds:Q", title=None, axis=alt.Axis(tickCount=4)),
@@ -111,7 +111,7 @@ def bar_chart(rows: pl.DataFrame, title: str, summary: str, kinds: Sequence[str]
     present = [kind for kind in kinds if kind in set(rows["kind"])]
     bars = (
         alt.Chart(shown)
-        .mark_bar(stroke=PAPER, strokeWidth=1, size=_bar(rows))
+        .mark_bar(stroke=PAPER, strokeWidth=0.5, size=_bar(rows))
         .encode(
             x=_days(shown),
             y=alt.Y("count:Q", title=None, axis=alt.Axis(tickCount=4, format="~s")),
@@ -166,7 +166,7 @@ def _bar(rows: pl.DataFrame) -> float:
 
 
 def _legend() -> alt.Legend:
-    return alt.Legend(orient="top", title=None, columns=3, symbolDash=[1, 0])
+    return alt.Legend(orient="top", title=None, columns=5, symbolStrokeWidth=0)
 
 
 def _colours(field: str, names: Sequence[str]) -> alt.Color:

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from isopach.jobs.report_charts import SERIES, Chart, run_chart, share_charts
 from isopach.jobs.report_data import Report
@@ -93,7 +93,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        n=number, share=share, said=said, at=at, long=long_date, rows=_rows, kwargs=kwargs
+        n=number,
+        share=share,
+        said=said,
+        at=at,
+        long=long_date,
+        rows=_rows,
+        kwargs=kwargs,
+        breakable=breakable,
     )
     environment.globals.update(symbols=SYMBOLS, most_rows=MOST_ROWS, series=SERIES)
     return environment
@@ -126,7 +133,8 @@ def number(value: float | None) -> str:
     """Write a number with commas between thousands; a dash for none."""
     if value is None:
         return DASH
-    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+    short = isinstance(value, float) and abs(value) < 100
+    return f"{value:.3g}" if short else f"{value:,.0f}"
 
 
 def share(part: float, whole: float) -> str:
@@ -140,6 +148,11 @@ def share(part: float, whole: float) -> str:
 def said(name: object) -> str:
     """Write a name of the ledger as words; a dash for none."""
     return DASH if name is None else str(name).replace("_", " ")
+
+
+def breakable(name: str) -> Markup:
+    """Write a long name so that it may be broken behind its underscores."""
+    return escape(name).replace("_", Markup("_<wbr>"))
 
 
 def at(value: datetime | None) -> str:
