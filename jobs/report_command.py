@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isopach.jobs.arguments import Json, Lake, declaration_of, err, out, place_of
-from isopach.jobs.failures import FAILED, explained
+from isopach.jobs.failures import explained
+from isopach.jobs.report_file import page_of, write_file
 
 if TYPE_CHECKING:
     from isopach.feeds.load import Declaration
@@ -23,7 +24,6 @@ EXAMPLES = (
     "isopach report sales --lake lake --days 30\n\n"
     "isopach report --lake lake --markdown >> $GITHUB_STEP_SUMMARY"
 )
-EXTRA = "the page needs {}, which is not installed: pip install 'isopach[report]'"
 
 
 def report(
@@ -57,9 +57,8 @@ def report(
         found = _of_run(home, declaration, run)
         stem = f"{found.run.feed}-{found.day}-{found.run.run}"
         document = _document(found)
-    text = _page(found)
-    path = to or Path(f"{stem}.html")
-    _write(path, text)
+        path = to or Path(f"{stem}.html")
+        write_file(path, page_of(found))
     if as_json:
         print(json.dumps({**document, "file": str(path)}, default=str))
     else:
@@ -87,15 +86,6 @@ def _known(feed: str) -> Declaration | None:
     return found if found.feed.feed == feed else None
 
 
-def _page(found: Report) -> str:
-    try:
-        from isopach.jobs.report_page import run_page
-    except ModuleNotFoundError as error:
-        err.print(EXTRA.format(error.name), style="red", markup=False, highlight=False)
-        raise typer.Exit(FAILED) from None
-    return run_page(found)
-
-
 def _document(found: Report) -> dict[str, Any]:
     """Return a report for other programs."""
     import polars as pl
@@ -115,13 +105,3 @@ def _document(found: Report) -> dict[str, Any]:
         "failed_gates": failed.to_dicts(),
         "causes": found.causes.to_dicts(),
     }
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        said = f"{path}: cannot be written: {error.strerror or error}; choose another with --to"
-        err.print(said, style="red", markup=False, highlight=False)
-        raise typer.Exit(FAILED) from None
