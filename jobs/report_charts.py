@@ -20,6 +20,7 @@ SERIES = ("#2563a8", "#b4531a", "#3b7a4b", "#7a4fa3", "#67707a", "#9a7b0a")
 """Each colour stands for one of the page's, which differ between light and dark."""
 DASHES, SHAPES = ([1, 0], [4, 3]), ("circle", "square")
 SVG = "http://www.w3.org/2000/svg"
+Colours = Mapping[str, str]
 STREAM_AND_BATCH = ("batch", "stream")
 
 
@@ -76,17 +77,8 @@ def run_chart(times: pl.DataFrame) -> list[Chart]:
         .select("run", "date", "phase", "seconds")
     )
     names = rows["phase"].unique(maintain_order=True).to_list()
-    bars = (
-        alt.Chart(rows)
-        .mark_bar(stroke=PAPER, strokeWidth=0.5, size=_bar(rows))
-        .encode(
-            x=_days(rows),
-            y=alt.Y("seconds:Q", title=None, axis=alt.Axis(tickCount=4)),
-            color=_colours("phase", names),
-            order=alt.Order("position:O"),
-        )
-        .transform_calculate(position=f"indexof({names!r}, datum.phase)")
-    )
+    paint = {name: SERIES[number % len(SERIES)] for number, name in enumerate(names)}
+    bars = _stacked(rows, "phase", "seconds", paint)
     last = times.row(-1, named=True)
     summary = (
         f"Seconds per night by phase, last {times.height} nights; the newest took "
@@ -99,29 +91,36 @@ def run_chart(times: pl.DataFrame) -> list[Chart]:
     ]
 
 
-def bar_chart(rows: pl.DataFrame, title: str, summary: str, kinds: Sequence[str]) -> list[Chart]:
-    """Draw stacked bars by business date of `kind, count`.
+def bar_chart(rows: pl.DataFrame, title: str, summary: str, colours: Colours) -> list[Chart]:
+    """Draw stacked bars of `business_date, kind, count`.
 
     Args:
-        kinds: all there may be, the lowest in the stack first.
+        colours: by kind, the lowest in the stack first; other kinds follow by name.
     """
     if rows.is_empty():
         return []
     shown = rows.select(date=_day(), kind="kind", count="count")
-    present = [kind for kind in kinds if kind in set(rows["kind"])]
-    bars = (
-        alt.Chart(shown)
-        .mark_bar(stroke=PAPER, strokeWidth=0.5, size=_bar(rows))
-        .encode(
-            x=_days(shown),
-            y=alt.Y("count:Q", title=None, axis=alt.Axis(tickCount=4, format="~s")),
-            color=_colours("kind", present),
-            order=alt.Order("position:O"),
-        )
-        .transform_calculate(position=f"indexof({present!r}, datum.kind)")
-    )
+    found = rows["kind"].unique().sort().to_list()
+    order = [kind for kind in colours if kind in found]
+    order += [kind for kind in found if kind not in colours]
+    paint = [colours.get(kind, SERIES[number % len(SERIES)]) for number, kind in enumerate(order)]
+    drawing = _stacked(shown, "kind", "count", dict(zip(order, paint, strict=True)))
     figures = rows.pivot("kind", index="business_date", values="count").fill_null(0)
-    return [Chart(title, summary, drawn(bars, summary), figures)]
+    return [Chart(title, summary, drawn(drawing, summary), figures)]
+
+
+def _stacked(rows: pl.DataFrame, kind: str, value: str, colours: Colours) -> alt.Chart:
+    """Return stacked bars by date, in the order of the colours."""
+    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
+    ranks = {name: rank for rank, name in enumerate(colours)}
+    ranked = rows.with_columns(rank=pl.col(kind).replace_strict(ranks, return_dtype=pl.Int64))
+    bars = alt.Chart(ranked).mark_bar(stroke=PAPER, strokeWidth=0.5, size=_bar(rows))
+    return bars.encode(
+        x=_days(rows),
+        y=alt.Y(f"{value}:Q", title=None, axis=alt.Axis(tickCount=4, format="~s")),
+        color=alt.Color(f"{kind}:N", scale=scale, legend=_legend()),
+        order=alt.Order("rank:Q"),
+    )
 
 
 def drawn(chart: alt.Chart | alt.LayerChart, label: str) -> str:
@@ -167,12 +166,6 @@ def _bar(rows: pl.DataFrame) -> float:
 
 def _legend() -> alt.Legend:
     return alt.Legend(orient="top", title=None, columns=5, symbolStrokeWidth=0)
-
-
-def _colours(field: str, names: Sequence[str]) -> alt.Color:
-    colours = [SERIES[number % len(SERIES)] for number in range(len(names))]
-    scale = alt.Scale(domain=list(names), range=colours)
-    return alt.Color(f"{field}:N", scale=scale, legend=_legend())
 
 
 def _of_mode(channel: type[Any], values: Sequence[Any]) -> Any:

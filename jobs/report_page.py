@@ -13,13 +13,15 @@ import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from isopach.jobs.report_charts import SERIES, Chart, run_chart, share_charts
+from isopach.jobs.report_charts import SERIES, Chart, bar_chart, run_chart, share_charts
 from isopach.jobs.report_data import Report
 from isopach.jobs.report_sites import PUBLISHED, SETTLED, STATES, regions
+from isopach.jobs.report_trends import Trends
 
 MOST_CELLS = 800
 """Sites that the map shows one by one; of more, those that are settled are only counted."""
 MOST_ROWS = 500
+STATE_COLOURS = {"settled": SERIES[2], "held": SERIES[1], "missing": SERIES[3]}
 DASH = "\N{EN DASH}"
 SYMBOLS = {
     "settled": "✓",
@@ -65,6 +67,20 @@ def run_page(report: Report) -> str:
     )
 
 
+def trends_page(trends: Trends) -> str:
+    """Return the page of a feed's last business dates."""
+    read = trends.nights.select("business_date", kind=pl.lit("rows read"), count="read")
+    charts = [
+        *bar_chart(trends.states, "Windows", f"Windows: {trends.headline.sentence}", STATE_COLOURS),
+        *bar_chart(read, "Rows read by nights", "Rows that nights read, by business date", {}),
+        *share_charts(trends.shares),
+        *bar_chart(trends.causes, "Records that differ", "Records that differ, by cause", {}),
+        *run_chart(trends.times),
+    ]
+    template = _environment().get_template("trends.html.j2")
+    return template.render(trends=trends, charts=[_drawn(chart) for chart in charts])
+
+
 def _region(sites: pl.DataFrame, row: dict[str, Any]) -> dict[str, Any]:
     """Return a region with the sites that its part of the map shows."""
     mine = sites.filter(region=row["region"])
@@ -98,6 +114,7 @@ def _environment() -> Environment:
         said=said,
         at=at,
         long=long_date,
+        short=short_date,
         rows=_rows,
         kwargs=kwargs,
         breakable=breakable,
@@ -163,6 +180,11 @@ def at(value: datetime | None) -> str:
 def long_date(day: date | None) -> str:
     """Write a date for people."""
     return DASH if day is None else f"{day:%A}, {day.day} {day:%B %Y}"
+
+
+def short_date(day: date) -> str:
+    """Write a date for people, without its weekday."""
+    return f"{day.day} {day:%B %Y}"
 
 
 def kwargs(text: str | None) -> str:

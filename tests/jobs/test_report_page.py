@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page
-from told_lake import DAY, SITES, told_lake
+from told_lake import DAY, NIGHTS, SITES, told_lake
 
-from isopach.jobs.report_page import run_page
+from isopach.jobs.report_page import run_page, trends_page
 
 Scheme = Literal["light", "dark"]
 SCHEMES: tuple[Scheme, ...] = ("light", "dark")
@@ -33,7 +33,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     reports = {
         "plain": run_page(plain.report()),
         "hostile": run_page(hostile.report()),
-        "first": run_page(told_lake(folder / "first", first=34).report(declared=False)),
+        "first": run_page(told_lake(folder / "first", first=NIGHTS).report(declared=False)),
+        "trends": trends_page(hostile.trends(30)),
     }
     for name, text in reports.items():
         (folder / f"{name}.html").write_text(text, encoding="utf-8")
@@ -69,7 +70,7 @@ def opened(
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("name", ["plain", "hostile", "first"])
+@pytest.mark.parametrize("name", ["plain", "hostile", "first", "trends"])
 def test_a_page_is_accessible(
     browser: Browser,
     axe: str,
@@ -89,6 +90,9 @@ def test_a_page_is_accessible(
 
 
 def test_hostile_text_is_shown_as_text(browser: Browser, pages: dict[str, Path]) -> None:
+    with opened(browser, pages["trends"]) as page:
+        assert page.locator("script, img, iframe, object, embed, base, form").count() == 0
+        assert evil("declared 120 rows, read 113 (-7)") in page.locator("body").inner_text()
     with opened(browser, pages["hostile"]) as page:
         assert page.locator("script, img, iframe, object, embed, base, form").count() == 0
         text = page.locator("body").inner_text()
@@ -135,7 +139,7 @@ def test_a_page_names_nothing_elsewhere(pages: dict[str, Path]) -> None:
     assert set(re.findall(r"https?://[^\s\"'<]+", text)) <= {"http://www.w3.org/2000/svg"}
 
 
-@pytest.mark.parametrize("name", ["plain", "hostile"])
+@pytest.mark.parametrize("name", ["plain", "hostile", "trends"])
 @pytest.mark.parametrize("size", [NARROW, PHONE, (768, 1024), DESKTOP])
 def test_a_page_never_scrolls_sideways(
     browser: Browser,

@@ -20,6 +20,7 @@ from small_night import FEED
 from isopach.feeds.load import Declaration, load_declaration
 from isopach.jobs.report_data import Report, report_of
 from isopach.jobs.report_runs import run_of
+from isopach.jobs.report_trends import Trends, trends_of
 from isopach.lake import tables
 from isopach.lake.places import Place
 from isopach.lake.replace import upsert
@@ -64,6 +65,9 @@ class ToldLake:
     def report(self, run: str | None = None, declared: bool = True) -> Report:
         chosen = run_of(self.lake, run, None)
         return report_of(self.lake, chosen, self.declaration if declared else None)
+
+    def trends(self, days: int) -> Trends:
+        return trends_of(self.lake, "visits", days, self.declaration)
 
 
 def run_id(day: date) -> str:
