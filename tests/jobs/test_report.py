@@ -22,6 +22,8 @@ from isopach.jobs.report_sites import regions
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.ledger import record_run
+from isopach.lake.places import Place
+from isopach.lake.replace import upsert
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,21 @@ def test_a_night_that_failed(tmp_path: Path) -> None:
     under_way = told.report()
     assert (under_way.headline.verdict, under_way.figures.seconds) == ("running", None)
     assert "has not ended yet" in page_of(under_way)
+
+
+def test_runs_of_an_older_version_have_no_timings(tmp_path: Path) -> None:
+    told = told_lake(tmp_path / "told", first=NIGHTS)
+    (run,) = scan(told.lake, tables.RUNS).collect().to_dicts()
+    schema = tables.RUNS.schema
+    without = schema.remove(schema.get_field_index("timings"))
+    lake = Place.of(tmp_path / "old")
+    upsert(lake, replace(tables.RUNS, schema=without), pl.DataFrame([run]), ["run"])
+    old = run_of(lake, None, None)
+    assert (old.run, old.timings) == (told.newest, None)
+    record_run(lake, replace(old, run="z", timings='{"plan": 1.0}'))
+    assert scan(lake, tables.RUNS).sort("run").collect()["timings"].to_list() == [
+        None, '{"plan": 1.0}'
+    ]  # fmt: skip
 
 
 # What the ledger says

@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from told_lake import DAY, NIGHTS, SITES, told_lake
 
+from isopach.jobs import report_page
 from isopach.jobs.report_page import run_page, trends_page
 
 Scheme = Literal["light", "dark"]
@@ -155,6 +156,17 @@ def test_a_page_never_scrolls_sideways(
             f" && one.getBoundingClientRect().right > {size[0]} + 1).map(one => one.outerHTML)"
         )
         assert outside == []
+
+
+def test_of_very_many_sites_only_the_odd_ones_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_page, "MOST_CELLS", 3)
+    text = run_page(told_lake(tmp_path, first=NIGHTS).report())
+    assert text.count('<li class="cell ') == 5
+    assert "<b>troy</b>" not in text
+    assert "<b>boston</b>" in text
+    assert "and 1 more" in text
 
 
 def test_states_are_told_by_words(browser: Browser, pages: dict[str, Path]) -> None:
