@@ -17,6 +17,7 @@ from isopach.jobs import (
     reconcile_command,
     repair_command,
     replay_command,
+    report_command,
     status_command,
     stream_command,
 )
@@ -52,6 +53,7 @@ app.command(epilog=evidence_command.EXAMPLES)(evidence_command.evidence)
 app.command(epilog=evidence_command.VERIFY_EXAMPLES)(evidence_command.verify)
 app.command(epilog=status_command.EXAMPLES)(status_command.status)
 app.command(epilog=replay_command.EXAMPLES)(replay_command.replay)
+app.command(epilog=report_command.EXAMPLES)(report_command.report)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 from rich.console import Console
 
-from isopach.feeds.load import load_declaration
+from isopach.feeds.load import Declaration, load_declaration
 from isopach.feeds.produce import produce
 from isopach.feeds.sales import write_night
 from isopach.feeds.sales_events import Plan
@@ -24,6 +24,9 @@ from isopach.jobs.nightly import Options as NightOptions
 from isopach.jobs.nightly import feed_tables, run_night
 from isopach.jobs.progress import Progress
 from isopach.jobs.queries import window_counts
+from isopach.jobs.report_data import report_of
+from isopach.jobs.report_file import MissingExtraError, page_of, write_file
+from isopach.jobs.report_runs import run_of
 from isopach.jobs.stream import run_stream
 from isopach.lake.places import Place
 from isopach.pipelines.spool import Spool
@@ -61,6 +64,7 @@ def run_demo(to: Path, rows: int, out: Console, err: Console) -> dict[str, Any]:
     )
     proof = verify(lake, declaration.feed, feed_tables(declaration), None)
     show.proof(out, proof)
+    report = _report(lake, declaration, summary.run, to / "report.html", out)
     out.print(
         f"\nLook around:\n"
         f"  isopach counts sales --lake {to / 'lake'} --date {FIRST_NIGHT}\n"
@@ -72,7 +76,21 @@ def run_demo(to: Path, rows: int, out: Console, err: Console) -> dict[str, Any]:
         "stream": {**asdict(streamed), "sent": sent.truth.events},
         "nights": nights,
         "verified": not proof.findings,
+        "report": report,
     }
+
+
+def _report(
+    lake: Place, declaration: Declaration, run: str, file: Path, out: Console
+) -> str | None:
+    """Write the report of a night, where what pages are made with is installed."""
+    try:
+        write_file(file, page_of(report_of(lake, run_of(lake, run, None), declaration)))
+    except MissingExtraError as missing:
+        out.print(f"no report: {missing}", markup=False, highlight=False)
+        return None
+    out.print(f"report of the last night: {file}", markup=False, highlight=False)
+    return str(file)
 
 
 def _make_anew(folder: Path) -> None:

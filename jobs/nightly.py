@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 from typing import Any
@@ -13,7 +13,7 @@ import polars as pl
 from isopach.expectations.checking import check_suites
 from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
-from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays
+from isopach.jobs.endings import abandon, finish, finish_killed, finish_replays, versions
 from isopach.jobs.gating import gated
 from isopach.jobs.inputs import Input, Planned, Scope
 from isopach.jobs.keeping import with_kept
@@ -131,6 +131,7 @@ def run_night(
         check_columns(lake, table)
     for table in to.all:
         create_or_open(lake, table)
+    run = replace(run, versions_in=json.dumps(versions(lake, to)))
     try:
         record_run(lake, run)
         staged = stage(planned, target, options, show, phases)
@@ -154,7 +155,7 @@ def run_night(
         raise
     held = [{"site": v.site, "reason": v.held} for v in verdicts if v.held]
     outcome = "held" if held else "published"
-    finish(lake, to, run, target, outcome)
+    finish(lake, to, replace(run, timings=json.dumps(phases)), target, outcome)
     if feed.quarantine.keep is not None:
         forget_texts(lake, to.quarantine, datetime.now(UTC) - feed.quarantine.keep)
     totals = {

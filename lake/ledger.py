@@ -42,6 +42,7 @@ class Run:
     versions_in: str = "{}"
     versions_out: str = "{}"
     process: str = ""
+    timings: str | None = None
 
     @property
     def here(self) -> bool:

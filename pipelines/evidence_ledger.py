@@ -17,7 +17,7 @@ from isopach.pipelines.gather_evidence import Date, plain
 
 GROWING = ("read", "rejected", "late", "duplicate", "bytes")
 """Of a stream's counts: rows that come to a settled window are set aside."""
-ENDING = ("ended", "outcome", "versions_out")
+ENDING = ("ended", "outcome", "versions_out", "timings")
 """Of a run that was under way."""
 
 

@@ -1,4 +1,4 @@
-"""Lets these tests import the small night that those of the pipelines share."""
+"""Lets these tests import the small night that those of the pipelines share, and use a browser."""
 
 from __future__ import annotations
 
@@ -7,3 +7,5 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
+
+from chromium import axe, browser  # noqa: F401

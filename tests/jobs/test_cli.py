@@ -35,6 +35,7 @@ COMMANDS = [
     "publish",
     "repair",
     "replay",
+    "report",
     "evidence",
     "verify",
     "demo",
@@ -310,6 +311,7 @@ def test_demo(tmp_path: Path) -> None:
     assert result.code == 0
     document = result.document
     assert document["verified"] is True
+    assert "2026" in Path(document["report"]).read_text(encoding="utf-8")
     assert [night["date"] for night in document["nights"]] == [
         "2026-03-07", "2026-03-08", "2026-03-09"
     ]  # fmt: skip
