@@ -7,6 +7,7 @@ import polars as pl
 from isopach.lake.windows import HELD, PROVISIONAL, SETTLED, SETTLING
 
 DEAD_SITE, NOT_SETTLED, NO_NIGHT = "dead_site", "not_settled", "no_night"
+GATE_FAILED = "gate_failed"
 COLUMNS = ["alarm", "site", "business_date", "message"]
 
 
@@ -26,6 +27,27 @@ def alarms_of(due: pl.DataFrame, sites: pl.DataFrame, events: pl.DataFrame) -> p
     seen = pl.col("business_date").is_in(looked)
     return pl.concat(
         [_no_night(due.filter(~seen)), _dead(due, sites, events), _open(due.filter(seen))]
+    )
+
+
+def gate_alarms(gates: pl.DataFrame) -> pl.DataFrame:
+    """Name the critical expectations that the newest look at a stream found not met.
+
+    Args:
+        gates: a feed's rows of `ledger/gates`.
+    """
+    looks = gates.filter(pl.col("site").is_null(), mode="stream")
+    last = looks.filter(pl.col("at") == pl.col("at").max())
+    return last.filter(severity="critical", outcome="failed").select(
+        alarm=pl.lit(GATE_FAILED),
+        site=pl.lit(None, pl.String),
+        business_date="business_date",
+        message=pl.format(
+            "what the stream landed up to {} does not meet {}: {}",
+            pl.col("at").dt.strftime("%H:%M:%S UTC"),
+            "expectation",
+            pl.col("observed").fill_null(""),
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from isopach.jobs import (
     report_command,
     status_command,
     stream_command,
+    suite_command,
 )
 from isopach.jobs.arguments import (
     Day,
@@ -49,6 +50,7 @@ app.command(epilog=stream_command.EXAMPLES)(stream_command.stream)
 app.command(epilog=reconcile_command.EXAMPLES)(reconcile_command.reconcile)
 app.command(epilog=publish_command.EXAMPLES)(publish_command.publish)
 app.command(epilog=repair_command.EXAMPLES)(repair_command.repair)
+app.command(epilog=suite_command.EXAMPLES)(suite_command.suite)
 app.command(epilog=evidence_command.EXAMPLES)(evidence_command.evidence)
 app.command(epilog=evidence_command.VERIFY_EXAMPLES)(evidence_command.verify)
 app.command(epilog=status_command.EXAMPLES)(status_command.status)
@@ -85,10 +87,17 @@ def common(
 
 @app.command(epilog="isopach check sales\n\nisopach check feeds/mine.yaml --json")
 def check(feed: FeedName, as_json: Json = False) -> None:
-    """Validate a feed, its sites and its rules, and print what would run."""
-    from isopach.jobs import show
+    """Validate a feed, its sites and its suites, and print what would run.
+
+    Critical expectations about rows are rules as well: rows that do not meet them are set aside.
+    Those that cannot be such rules are named, with the reason, and looked at by the gate alone.
+    """
+    from isopach.expectations.checking import check_suites
+    from isopach.jobs import show_declaration as show
 
     declaration = declaration_of(feed)
+    with explained(err):
+        check_suites(declaration)
     if as_json:
         print(json.dumps(show.declaration_data(declaration), default=str))
     else:

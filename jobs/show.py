@@ -10,9 +10,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from isopach.feeds.columns import type_name
-from isopach.feeds.load import Declaration
-from isopach.feeds.rules import declared_rules
 from isopach.jobs.approving import Approved
 from isopach.jobs.nightly import Summary
 from isopach.jobs.repairing import Repaired
@@ -167,39 +164,6 @@ def stream(console: Console, summary: Streamed) -> None:
         console.print("the gate has stopped the stream; mend the cause, then start it again")
     for reason in summary.stuck.values():
         console.print(f"  stuck {reason}", style="red", markup=False, highlight=False)
-
-
-def declaration_data(declared: Declaration) -> dict[str, Any]:
-    """Return what a declaration amounts to."""
-    feed = declared.feed
-    return {
-        "feed": feed.feed,
-        "file": str(declared.path),
-        "columns": {f.name: type_name(f.type) for f in feed.payload},
-        "key": list(feed.key),
-        "rules": [{"reason": r.reason, "column": r.column} for r in declared_rules(feed)],
-        "totals": {name: list(total.measures) for name, total in feed.totals.items()},
-        "sites": len(declared.sites),
-        "time_zones": len({site.time_zone for site in declared.sites}),
-    }
-
-
-def declaration(console: Console, declared: Declaration) -> None:
-    """Print what a declaration amounts to."""
-    data = declaration_data(declared)
-    table = Table(title=f"{data['feed']} ({data['file']})", title_justify="left")
-    for name in ("column", "type", "required", "comes from"):
-        table.add_column(name)
-    feed = declared.feed
-    for name, kind in data["columns"].items():
-        column = feed.columns.get(name)
-        origin = "the site" if column else feed.derive.get(name, "lookup")
-        table.add_row(name, kind, "yes" if column and column.required else "", origin)
-    console.print(table)
-    console.print(f"sites: {data['sites']} in {data['time_zones']} time zones ({feed.sites})")
-    console.print(f"one row per {', '.join(feed.key)}, by {feed.site} and business date")
-    for name, total in feed.totals.items():
-        console.print(f"totals_{name}: by {', '.join(total.by)}: {', '.join(total.measures)}")
 
 
 def modes(console: Console, rows: pl.DataFrame) -> None:

@@ -11,10 +11,12 @@ import polars as pl
 
 from isopach.feeds.load import Declaration
 from isopach.feeds.sites import Sites
-from isopach.jobs.alarms import alarms_of
+from isopach.jobs.alarms import alarms_of, gate_alarms
 from isopach.jobs.audits import deadline
 from isopach.jobs.queries import WINDOW
 from isopach.jobs.site_ledger import Ledger, NothingRunError, read_ledger
+from isopach.lake import tables
+from isopach.lake.commits import scan
 from isopach.lake.places import Place
 from isopach.lake.windows import HELD, PROVISIONAL, SETTLED, SETTLING
 
@@ -64,7 +66,10 @@ def status(
         )
     passed = _passed(declaration.sites, ledger, now, day)
     sites = _sites(declaration.sites, ledger, passed)
-    alarms = alarms_of(passed.filter("expected"), sites, ledger.events)
+    gates = scan(lake, tables.GATES).filter(feed=feed, mode="stream").collect()
+    alarms = pl.concat(
+        [alarms_of(passed.filter("expected"), sites, ledger.events), gate_alarms(gates)]
+    )
     if only is not None:
         sites = sites.filter(pl.col("site").is_in(list(only)))
         alarms = alarms.filter(pl.col("site").is_in(list(only)) | pl.col("site").is_null())

@@ -36,6 +36,7 @@ COMMANDS = [
     "repair",
     "replay",
     "report",
+    "suite",
     "evidence",
     "verify",
     "demo",
@@ -119,7 +120,7 @@ def test_check(ran: SmallNight) -> None:
     assert "one row per id, by clinic and business date" in result.out
     document = isopach("check", feed(ran), "--json").document
     assert document.keys() == {
-        "feed", "file", "columns", "key", "rules", "totals", "sites", "time_zones"
+        "feed", "file", "columns", "key", "rules", "expectations", "totals", "sites", "time_zones"
     }  # fmt: skip
     assert (document["feed"], document["sites"], document["key"]) == ("visits", 4, ["id"])
     assert document["rules"][0] == {"reason": "missing", "column": "id"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -15,6 +16,7 @@ from small_stream import STREAM, SmallStream, line
 
 from isopach.feeds.spool import SpoolWriter
 from isopach.jobs.micro_batches import Options
+from isopach.jobs.status import status
 from isopach.jobs.stream import Summary, run_stream
 from isopach.jobs.stream_gate import StreamGate
 from isopach.lake.compact import compact
@@ -70,6 +72,13 @@ def test_a_critical_failure_is_an_alarm(tmp_path: Path, caplog: pytest.LogCaptur
     (row,) = stream.table("gates").select("mode", "run", "outcome", "windows").rows()
     assert row == ("stream", done.run, "failed", 1)
     assert totals(stream) == [(50, 5)]
+    alarms = status(stream.lake, stream.declaration, datetime.now(UTC)).alarms
+    (alarm,) = alarms.filter(alarm="gate_failed").rows(named=True)
+    assert alarm["message"].endswith(f"UTC does not meet {MEAN}(minutes): observed 50.0")
+    send(stream, *visits(5, 5, 10))
+    run(stream)
+    later = status(stream.lake, stream.declaration, datetime.now(UTC)).alarms
+    assert "gate_failed" not in later["alarm"]
 
 
 def test_totals_wait_until_a_look_finds_nothing(tmp_path: Path) -> None:
