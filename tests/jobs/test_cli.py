@@ -150,7 +150,7 @@ def test_nightly(tmp_path: Path) -> None:
     assert (document["outcome"], document["sites"], document["settled"]) == ("held", 2, 1)
     reason = "declared 4 rows, read 3 (-1)"
     assert document["held"] == [{"site": "pago", "reason": reason}]
-    assert document["phases"].keys() == {"plan", "stage", "audit", "reconcile", "publish"}
+    assert document["phases"].keys() == {"plan", "stage", "audit", "gate", "reconcile", "publish"}
     assert result.err == ""
     result = isopach("nightly", feed(night), *place, *sites, width=80)
     assert result.code == 3
