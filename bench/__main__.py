@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench import quality as gating
 from bench import reconcile as reconciling
 from bench.night import FEWEST, Shape
 from bench.page import RESULTS, write_section
@@ -117,6 +118,24 @@ def reconcile(
     else:
         Console(soft_wrap=True).print(reconciling.terminal(found))
     raise typer.Exit(0 if all(one.equal for one in found) else 1)
+
+
+@app.command()
+def quality(
+    rows: Annotated[int, typer.Option(min=20_000)] = 1_000_000,
+    repeat: Repeat = 3,
+    as_json: AsJson = False,
+) -> None:
+    """Run a night with its suites and without: what row rules and the gate take of staging.
+
+    Beside it the library alone looks at the same records in one frame; both must find the same.
+    """
+    found = gating.race(rows, repeat=repeat, say=say)
+    if as_json:
+        print(json.dumps({"quality": found.document()}))
+    else:
+        Console(soft_wrap=True).print(gating.terminal([found]))
+    raise typer.Exit(0 if found.equal else 1)
 
 
 @app.command(name="all")

@@ -17,7 +17,10 @@ def great_expectations() -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of pyspark, where it is installed
         import great_expectations
+        from great_expectations.execution_engine import pandas_execution_engine
 
+    # A fingerprint of each table, that nobody asks for, takes longer than to look at it.
+    pandas_execution_engine.HASH_THRESHOLD = 0
     warnings.filterwarnings("ignore", GROUPS)
     for name in ("great_expectations", "great_expectations.data_context.types.base"):
         logging.getLogger(name).setLevel(logging.WARNING)
