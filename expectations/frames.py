@@ -30,6 +30,14 @@ def to_pandas(rows: pl.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(columns, index=pd.RangeIndex(rows.height), copy=False)
 
 
+def to_spark(rows: Any) -> Any:
+    """Return a Spark frame in the types with which Great Expectations is right; see `to_pandas`."""
+    for name, kind in rows.dtypes:
+        if kind.startswith("decimal"):
+            rows = rows.withColumn(name, rows[name].cast("double"))
+    return rows
+
+
 def to_kwargs(one: Expectation, schema: pa.Schema) -> dict[str, Any]:
     """Return an expectation's arguments in the types of its columns.
 

@@ -49,7 +49,7 @@ def validate(
     gives other batches' results (Great Expectations 1.24).
 
     Args:
-        table: a pandas frame (see `to_pandas`), or a Spark frame.
+        table: a pandas frame (see `to_pandas`), or one of Spark (see `to_spark`).
         schema: of the table's columns as they were declared.
         with_rows: also find out which rows are unexpected (pandas only).
     """
