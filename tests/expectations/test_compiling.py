@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import json
 import math
-import pickle
-import re
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,42 +11,19 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from judging import SCHEMA, Judge, written
 
 from isopach.expectations.compiling import COMPILERS, NOT_COMPILED, compiled, why_not
-from isopach.expectations.frames import to_kwargs, to_pandas
-from isopach.expectations.gx import great_expectations
-from isopach.expectations.limits import NOT_EVALUATED, cannot_evaluate
 from isopach.feeds.suites import Expectation, kinds
 
-# pyspark, which Great Expectations imports where it is installed, uses what is deprecated.
-# pandas warns of a regular expression that has groups, and numpy of inf - inf.
+# Great Expectations uses what pandas 4 will change; pandas warns of a regular expression that has
+# groups, and numpy of inf - inf.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:This pattern is interpreted as a regular expression"),
     pytest.mark.filterwarnings("ignore:invalid value encountered"),
 ]
 
-SCHEMA = pa.schema(
-    {
-        "text": pa.large_string(),
-        "text2": pa.large_string(),
-        "coded": pa.dictionary(pa.int32(), pa.large_string()),
-        "flag": pa.bool_(),
-        "flag2": pa.bool_(),
-        "small": pa.int32(),
-        "small2": pa.int32(),
-        "whole": pa.int64(),
-        "whole2": pa.int64(),
-        "float": pa.float64(),
-        "float2": pa.float64(),
-        "price": pa.decimal128(10, 2),
-        "cost": pa.decimal128(38, 6),
-        "day": pa.date32(),
-        "day2": pa.date32(),
-        "at": pa.timestamp("us", "UTC"),
-        "at2": pa.timestamp("us", "UTC"),
-    }
-)
 KINDS = {
     "text": ["text", "text2", "coded"],
     "boolean": ["flag", "flag2"],
@@ -121,18 +96,6 @@ def tables(draw: st.DrawFn, columns: list[str]) -> pa.Table:
         array = pa.array(drawn, plain)
         data[name] = array.dictionary_encode() if plain is not kind else array
     return pa.table(data)
-
-
-def written(value: Any) -> Any:
-    """Return a value as a suite's JSON has it."""
-    if isinstance(value, datetime):
-        return value.astimezone(timezone(timedelta(hours=1))).isoformat() if 2 < value.year < 9998 \
-            else value.isoformat()  # fmt: skip
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    return value
 
 
 def constants(column: str) -> st.SearchStrategy[Any]:
@@ -287,31 +250,6 @@ CASES: dict[str, st.SearchStrategy[dict[str, Any]]] = {
 }
 
 
-class Judge:
-    """Great Expectations over one frame after another."""
-
-    def __init__(self) -> None:
-        self.library = great_expectations()
-        context = self.library.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
-        asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
-        self.batches = asset.add_batch_definition_whole_dataframe("rows")
-
-    def result(self, one: Expectation, table: pa.Table) -> Any:
-        plain = {"type": one.type, "kwargs": to_kwargs(one, SCHEMA), "severity": "critical"}
-        suite = self.library.ExpectationSuite(name="one", expectations=[plain])
-        rows = pl.from_arrow(table)
-        assert isinstance(rows, pl.DataFrame)
-        batch = self.batches.get_batch({"dataframe": to_pandas(rows)})
-        (result,) = batch.validate(suite, result_format={"result_format": "COMPLETE"}).results
-        return result
-
-
-@pytest.fixture(scope="module")
-def judge() -> Judge:
-    return Judge()
-
-
 def test_all_that_is_compiled_is_tested() -> None:
     assert set(CASES) == set(COMPILERS)
     by_row = {name for name, kind in kinds().items() if kind["rows"] and "like" not in name}
@@ -342,168 +280,3 @@ def test_masks_say_what_great_expectations_says(
     assert rows["failing"].arg_true().to_list() == seen["unexpected_index_list"]
     evaluated = seen["element_count"] - (seen.get("missing_count") or 0)
     assert rows["evaluated"].sum() == evaluated
-
-
-BETWEEN = "expect_column_values_to_be_between"
-IN_SET = "expect_column_values_to_be_in_set"
-REGEX_TYPE = "expect_column_values_to_match_regex"
-LENGTHS = "expect_column_value_lengths_to_be_between"
-WRONG = [
-    (BETWEEN, {"column": "whole", "min_value": "abc"}, "kwargs.min_value: 'abc' is not a finite"),
-    (BETWEEN, {"column": "whole", "min_value": True}, "kwargs.min_value: True is not a finite"),
-    (BETWEEN, {"column": "float", "max_value": math.inf}, "kwargs.max_value: inf is not a finite"),
-    (BETWEEN, {"column": "whole", "min_value": 2**53 + 1}, "9007199254740993 is rounded"),
-    (BETWEEN, {"column": "whole"}, "kwargs.min_value: None and max_value None"),
-    (BETWEEN, {"column": "whole", "min_value": 2, "max_value": 1}, "2 is above max_value 1"),
-    (BETWEEN, {"column": "whole", "min_value": 2, "strict_min": "no"}, "strict_min: 'no' is not"),
-    (BETWEEN, {"column": "text", "min_value": 1}, "'text' is large_string"),
-    (BETWEEN, {"column": "day", "min_value": "2026-02-30"}, "'2026-02-30' is not date"),
-    (BETWEEN, {"column": "day", "min_value": "20260201"}, "'20260201' is not date"),
-    (
-        BETWEEN,
-        {"column": "at", "min_value": "2026-02-01"},
-        "'2026-02-01' is not timestamp with its",
-    ),
-    (BETWEEN, {"column": "at", "min_value": "2026-02-01T00:00:00"}, "is not timestamp with its"),
-    (IN_SET, {"column": "whole", "value_set": ["1"]}, "kwargs.value_set: '1' is not integer"),
-    (IN_SET, {"column": "whole", "value_set": [1.5]}, "kwargs.value_set: 1.5 is not integer"),
-    (IN_SET, {"column": "whole", "value_set": [2**63]}, "kwargs.value_set: 9223372036854775808 is"),
-    (IN_SET, {"column": "text", "value_set": [1]}, "kwargs.value_set: 1 is not text"),
-    (IN_SET, {"column": "text", "value_set": ["\ud800"]}, "is not text"),
-    (IN_SET, {"column": "flag", "value_set": [1]}, "kwargs.value_set: 1 is not boolean"),
-    (IN_SET, {"column": "text", "value_set": []}, "kwargs.value_set: [] is not a list of one"),
-    (IN_SET, {"column": "text", "value_set": None}, "kwargs.value_set: None is not a list of one"),
-    (REGEX_TYPE, {"column": "text", "regex": "("}, "kwargs.regex: '(' is not a regular expression"),
-    (REGEX_TYPE, {"column": "text", "regex": 1}, "kwargs.regex: 1 is not a regular expression"),
-    (REGEX_TYPE, {"column": "whole", "regex": "1"}, "'whole' is int64"),
-    (REGEX_TYPE, {"column": "text", "regex": "(?:a{999}){999}"}, "that pandas takes"),
-    (REGEX_TYPE, {"column": "text", "regex": "a++"}, "that pandas takes"),
-    (REGEX_TYPE, {"column": "text", "regex": "(?x)a"}, "that pandas takes"),
-    (REGEX_TYPE + "_list", {"column": "text", "regex_list": []}, "kwargs.regex_list: [] is not"),
-    (
-        REGEX_TYPE + "_list",
-        {"column": "text", "regex_list": ["a"], "match_on": "some"},
-        "kwargs.match_on: 'some' is not one of any, all",
-    ),
-    (LENGTHS, {"column": "text", "min_value": 1.5}, "kwargs.min_value: 1.5 is not a whole number"),
-    (LENGTHS, {"column": "price", "min_value": 1}, "'price' is decimal128(10, 2)"),
-    (
-        "expect_column_values_to_match_like_pattern",
-        {"column": "text", "like_pattern": "a%"},
-        "is not evaluated on pandas",
-    ),
-    ("expect_column_values_to_be_json_parseable", {"column": "whole"}, "'whole' is int64"),
-    (
-        "expect_column_values_to_be_of_type",
-        {"column": "whole", "type_": "int64"},
-        "'whole' is int64",
-    ),
-    (
-        "expect_column_pair_values_to_be_equal",
-        {"column_A": "text", "column_B": "whole"},
-        "types that do not compare: text large_string, whole int64",
-    ),
-    (
-        "expect_column_pair_values_to_be_equal",
-        {"column_A": "text", "column_B": "text2", "ignore_row_if": "never"},
-        "kwargs.ignore_row_if: 'never' is not one of",
-    ),
-    (
-        "expect_multicolumn_sum_to_equal",
-        {"column_list": ["price", "cost"], "sum_total": 1},
-        "has decimals, which Great Expectations adds as binary",
-    ),
-]
-REFUSED = [
-    (REGEX_TYPE, {"column": "text", "regex": r"(?=a)b"}, "not read alike"),
-    (REGEX_TYPE, {"column": "text", "regex": r"(a)\1"}, "not read alike"),
-    (REGEX_TYPE, {"column": "text", "regex": r"\ba\b"}, "not read alike"),
-    (REGEX_TYPE, {"column": "text", "regex": "(?i)a"}, "not read alike"),
-    (REGEX_TYPE, {"column": "text", "regex": "a{,3}"}, "not read alike"),
-    (REGEX_TYPE, {"column": "text", "regex": "[[:alpha:]]"}, "not read alike"),
-    (REGEX_TYPE, {"column": "text", "regex": "$a"}, "'$' is not at the end"),
-    (REGEX_TYPE, {"column": "text", "regex": "(?:a$)*"}, "no exact equivalent"),
-    (BETWEEN, {"column": "whole", "min_value": 1, "row_condition": "a > 1"}, "row_condition"),
-    (
-        "expect_column_pair_values_to_be_equal",
-        {"column_A": "whole", "column_B": "float"},
-        "compares int64 with floats",
-    ),
-    ("expect_column_values_to_be_unique", {"column": "whole"}, "looks at other rows"),
-    ("expect_column_values_to_be_of_type", {"column": "text", "type_": "str"}, "column's type"),
-    ("expect_table_row_count_to_equal", {"value": 1}, "is not about single rows"),
-]
-
-
-@pytest.mark.parametrize(("kind", "kwargs", "message"), WRONG)
-def test_what_is_wrong_is_named(kind: str, kwargs: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
-        compiled(Expectation(type=kind, kwargs=kwargs), SCHEMA)
-
-
-@pytest.mark.parametrize(("kind", "kwargs", "reason"), REFUSED)
-def test_what_could_differ_is_refused(kind: str, kwargs: dict[str, Any], reason: str) -> None:
-    one = Expectation(type=kind, kwargs=kwargs)
-    assert compiled(one, SCHEMA) is None
-    assert reason in (why_not(one, SCHEMA) or "")
-
-
-def test_masks_can_be_sent_to_workers() -> None:
-    one = Expectation(type=REGEX_TYPE, kwargs={"column": "coded", "regex": r"^\d+$"})
-    found = compiled(one, SCHEMA)
-    assert found is not None
-    failing = pickle.loads(pickle.dumps(found.failing))
-    batch = pa.table({"coded": pa.array(["1", "a", None]).dictionary_encode()})
-    for rows in (pl.from_arrow(batch), pl.DataFrame({"coded": ["1", "a", None]})):
-        assert isinstance(rows, pl.DataFrame)
-        assert rows.select(failing).to_series().to_list() == [False, True, False]
-
-
-DAY, NOON = date(2026, 1, 1), datetime(2026, 1, 1, 12, tzinfo=UTC)
-SAMPLE: dict[str, list[Any]] = {
-    "text": ["a", "b", None],
-    "flag": [True, False, None],
-    "small": [1, 2, None],
-    "whole": [1, 2**60, None],
-    "float": [1.0, 2.5, None],
-    "price": [Decimal("0.10"), Decimal("2.00"), None],
-    "day": [DAY, DAY + timedelta(1), None],
-    "at": [NOON, NOON + timedelta(1), None],
-}
-BOUNDS = {"day": "2026-01-01", "at": "2026-01-01T12:00:00+00:00"}
-ABOUT_ONE_COLUMN = sorted(
-    name
-    for name, kind in kinds().items()
-    if "column" in kind["required"]
-    and not {"type_", "json_schema", "strftime_format", "like_pattern", "like_pattern_list",
-             "partition_object"} & set(kind["kwargs"])
-    and not any(word in name for word in ("regex", "length", "exist", "type_list", "json"))
-)  # fmt: skip
-
-
-def sensible(kind: str, column: str) -> dict[str, Any]:
-    low = 0 if re.search("stdev|count|proportion", kind) else BOUNDS.get(column, 0)
-    possible = {
-        "value_set": [written(value) for value in SAMPLE[column][:2]],
-        "min_value": low,
-        "threshold": 3,
-        "double_sided": True,
-        "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[low, None]]},
-        "method": "iqr",
-    }
-    known = kinds()[kind]["kwargs"]
-    return {"column": column} | {name: v for name, v in possible.items() if name in known}
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("kind", ABOUT_ONE_COLUMN)
-def test_what_great_expectations_cannot_evaluate_is_known(kind: str, judge: Judge) -> None:
-    table = pa.table({name: pa.array(SAMPLE[name], SCHEMA.field(name).type) for name in SAMPLE})
-    for column in SAMPLE:
-        one = Expectation(type=kind, kwargs=sensible(kind, column))
-        raised = judge.result(one, table).exception_info.get("raised_exception") is not False
-        assert raised == bool(cannot_evaluate(one, SCHEMA)), (column, kind)
-
-
-def test_all_that_is_said_not_to_be_evaluated_is_tried() -> None:
-    assert set(NOT_EVALUATED) <= set(ABOUT_ONE_COLUMN)

@@ -9,16 +9,12 @@ import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from judging import Judge
 
 from isopach.expectations.compiling import compiled
-from isopach.expectations.frames import to_kwargs, to_pandas
-from isopach.expectations.gx import great_expectations
 from isopach.expectations.profiling import outward, propose, sensitive
 from isopach.feeds.feed import Feed
 from isopach.feeds.suites import Suite, load_suite, suite_columns
-
-# pyspark, which Great Expectations imports where it is installed, uses what is deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 FEED = Feed.model_validate(
     {
@@ -86,25 +82,15 @@ def frame(records: list[dict[str, Any]]) -> pl.DataFrame:
     )
 
 
-def failures(suite: Suite, rows: pl.DataFrame) -> list[Any]:
-    gx = great_expectations()
-    context = gx.get_context(mode="ephemeral")
-    asset = context.data_sources.add_pandas("rows").add_dataframe_asset("rows")
-    batches = asset.add_batch_definition_whole_dataframe("rows")
-    expectations = [
-        {"type": one.type, "kwargs": to_kwargs(one, FEED.payload)} for one in suite.expectations
-    ]
-    batch = batches.get_batch({"dataframe": to_pandas(rows)})
-    result = batch.validate(gx.ExpectationSuite(name="one", expectations=expectations))
-    return [one for one in result.results if not one.success]
-
-
 @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(RECORDS)
-def test_a_proposed_suite_holds_for_what_it_was_made_from(records: list[dict[str, Any]]) -> None:
+def test_a_proposed_suite_holds_for_what_it_was_made_from(
+    judge: Judge, records: list[dict[str, Any]]
+) -> None:
     rows = frame(records)
     suite = propose("visits", rows, FEED)
-    assert not failures(suite, rows)
+    results = judge.results(suite.expectations, rows, FEED.payload)
+    assert not [result for result in results if not result.success]
     assert not suite.problems(suite_columns(FEED.payload))
     for one in suite.expectations:
         found = compiled(one, FEED.payload)
