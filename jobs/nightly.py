@@ -33,6 +33,10 @@ from isopach.lake.verdicts import write_verdicts
 from isopach.lake.windows import close_to_streams
 from isopach.pipelines.joining import join_waves
 from isopach.pipelines.staging import Target, totals_table
+from isopach.transforms.salt import SaltingPlan
+
+SLOWEST = 5
+"""Groups whose times are recorded with a run."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,8 @@ def run_night(
         raise
     held = [{"site": v.site, "reason": v.held} for v in verdicts if v.held]
     outcome = "held" if held else "published"
-    finish(lake, to, replace(run, timings=json.dumps(phases)), target, outcome)
+    timings = json.dumps({"phases": phases, "slowest": slowest(staged, planned.salting)})
+    finish(lake, to, replace(run, timings=timings), target, outcome)
     if feed.quarantine.keep is not None:
         forget_texts(lake, to.quarantine, datetime.now(UTC) - feed.quarantine.keep)
     totals = {
@@ -187,6 +192,16 @@ def run_night(
         gates={"passed": gates.passed, "failed": gates.failed},
         warnings=gates.warnings,
     )
+
+
+def slowest(staged: Staged, plan: SaltingPlan) -> list[dict[str, Any]]:
+    """Return the groups that took longest to write, with the sites whose rows they held."""
+    sites: dict[int, list[str]] = {}
+    for site, share in plan.shares.items():
+        for group in range(share.first, share.first + share.salts):
+            sites.setdefault(group, []).append(site)
+    longest = sorted(staged.took, key=lambda one: -one.seconds)[:SLOWEST]
+    return [{**one._asdict(), "sites": sites.get(one.group, [])} for one in longest]
 
 
 def plan_night(

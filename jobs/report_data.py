@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -70,6 +71,7 @@ class Report:
     undeclared: pl.DataFrame
     shares: pl.DataFrame
     times: pl.DataFrame
+    slowest: list[dict[str, Any]]
     read: pl.DataFrame
     written: pl.DataFrame
     source: str
@@ -111,6 +113,7 @@ def report_of(lake: Place, run: Run, declaration: Declaration | None) -> Report:
         undeclared=parts.undeclared(counts),
         shares=shares(history),
         times=run_times(lake, run.feed, run.run),
+        slowest=json.loads(run.timings)["slowest"] if run.timings else [],
         read=counts.drop_nulls("delivery").sort("site").select(READ),
         written=parts.written(run),
         source=str(given.get("landing") or given.get("source") or "not recorded"),

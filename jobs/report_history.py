@@ -83,10 +83,14 @@ def phases_of(times: pl.DataFrame) -> pl.DataFrame:
         for run, day, whole, text in times.select(
             "run", "business_date", "seconds", "phases"
         ).iter_rows()
-        for phase, seconds in (json.loads(text) if text else {"whole run": whole}).items()
+        for phase, seconds in _phases(text, whole).items()
     ]
     schema = {"run": pl.String, "business_date": pl.Date, "phase": pl.String, "seconds": pl.Float64}
     return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _phases(timings: str | None, whole: float) -> dict[str, float]:
+    return json.loads(timings)["phases"] if timings else {"whole run": whole}
 
 
 def gate_outcomes(lake: Place, feed: str, until: str | None = None) -> pl.DataFrame:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 
 from isopach.lake.files import DataFile
 from isopach.lake.places import Place
@@ -17,13 +18,21 @@ NAMED = ("extra", "unexpected", "evaluated")
 """Figures of a window by name, beside its counts."""
 
 
+class Took(NamedTuple):
+    """How long a group of the shuffle took a worker to write, once its rows were there."""
+
+    group: int
+    rows: int
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Staged:
     """A run's files by table (`records`, `quarantine`, `totals_…`), and its counts by window.
 
     `extra` are the undeclared columns met in a window, with the rows that have a value there;
     `unexpected` the rules of the feed's suite, with the rows that do not meet them, of those that
-    have a value to look at (`evaluated`).
+    have a value to look at (`evaluated`). `took` are times of groups, of a run just staged.
     """
 
     files: dict[str, list[DataFile]] = field(default_factory=dict)
@@ -31,6 +40,7 @@ class Staged:
     extra: dict[Window, dict[str, int]] = field(default_factory=dict)
     unexpected: dict[Window, dict[str, int]] = field(default_factory=dict)
     evaluated: dict[Window, dict[str, int]] = field(default_factory=dict)
+    took: tuple[Took, ...] = ()
 
 
 def write_staged(folder: Place, staged: Staged) -> None:
@@ -75,6 +85,7 @@ def read_waves(folder: Place) -> Staged:
     files: dict[str, list[DataFile]] = defaultdict(list)
     counts: dict[Window, dict[str, int]] = {}
     named: dict[str, dict[Window, dict[str, int]]] = {name: {} for name in NAMED}
+    took: list[Took] = []
     for entry in folder.entries():
         for item in json.loads((folder / entry.base_name).read_bytes()):
             if item["table"] == "counts":
@@ -87,7 +98,8 @@ def read_waves(folder: Place) -> Staged:
                 _add(counts, window, tally)
             else:
                 files[item["table"]].append(DataFile.from_json(item["file"]))
-    return Staged(dict(files), counts, **named)
+                took += [Took(*item["took"])] if "took" in item else []
+    return Staged(dict(files), counts, **named, took=tuple(took))
 
 
 def _add(sums: dict[Window, dict[str, int]], window: Window, more: dict[str, int]) -> None:

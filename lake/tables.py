@@ -110,7 +110,7 @@ RUNS = _table(
         "versions_in": pa.large_string(),
         "versions_out": pa.large_string(),
         "process": pa.large_string(),  # host/pid
-        "timings": pa.large_string(),  # JSON: seconds by phase
+        "timings": pa.large_string(),  # JSON: seconds by phase, and the slowest groups
     },
     (),
 )

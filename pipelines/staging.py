@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from time import perf_counter
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -18,6 +19,7 @@ from isopach.feeds.feed import Feed
 from isopach.lake import tables
 from isopach.lake.files import DataFile, write_file
 from isopach.lake.places import Place
+from isopach.lake.staged import Took
 from isopach.pipelines.progress import STAGED
 from isopach.transforms.batches import by_radix, concat, repeated, unpack
 from isopach.transforms.checksum import row_hashes
@@ -97,7 +99,7 @@ class StageGroups(beam.PTransform):  # type: ignore[misc]
 
 
 def _tagged(group: tuple[int, Iterable[bytes]], target: Target) -> Iterator[Any]:
-    feed = target.feed
+    started, feed = perf_counter(), target.feed
     rows, again = distinct(map(unpack, group[1]), feed.key)
     if again.num_rows:
         yield beam.pvalue.TaggedOutput(
@@ -117,7 +119,8 @@ def _tagged(group: tuple[int, Iterable[bytes]], target: Target) -> Iterator[Any]
     held = tuple((site, day.isoformat()) for site, day in windows)
     file = write_file(target.lake, table, target.stamped(rows), target.name(), held, target.unlike)
     STAGED.add(rows.num_rows + again.num_rows)
-    yield {"table": "records", "file": file.as_json()}
+    took = Took(group[0], rows.num_rows + again.num_rows, round(perf_counter() - started, 3))
+    yield {"table": "records", "file": file.as_json(), "took": took}
 
 
 def sums_by_window(rows: pa.Table, hashes: Any) -> dict[tuple[str, date], tuple[int, int, int]]:

@@ -64,9 +64,13 @@ def test_a_night_and_its_stream(settled: SettledLake) -> None:
 
 def test_what_a_night_took_and_wrote(settled: SettledLake) -> None:
     found = report(settled.night)
-    assert set(json.loads(found.run.timings or "{}")) == {
-        "plan", "stage", "audit", "reconcile", "publish"
+    assert set(json.loads(found.run.timings or "{}")["phases"]) == {
+        "plan", "stage", "audit", "gate", "reconcile", "publish"
     }  # fmt: skip
+    (slow,) = found.slowest
+    assert (slow["sites"], slow["rows"] > 0, slow["seconds"] > 0) == (
+        ["kathmandu", "nyc"], True, True
+    )  # fmt: skip
     assert found.times["business_date"].to_list() == [DAY - timedelta(1), DAY]
     now = {table: version for table, _, version in found.written.iter_rows()}
     assert now.keys() == {
