@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pyarrow as pa
+
 from isopach.expectations.compiling import compiled
 from isopach.expectations.gx import great_expectations
-from isopach.expectations.rules import suite_schema
+from isopach.expectations.limits import cannot_evaluate
+from isopach.expectations.rules import counts_schema, suite_schema
 from isopach.feeds.errors import DeclarationError, Fault
-from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
 from isopach.feeds.suites import Expectation, Suite
 
@@ -21,17 +23,17 @@ def check_suites(declaration: Declaration) -> None:
     feed = declaration.feed
     faults = [
         Fault(str(declaration.path), None, field, problem)
-        for field in ("suite", "counts_suite")
+        for field, schema in (("suite", suite_schema(feed)), ("counts_suite", counts_schema()))
         if (suite := getattr(feed, field))
-        for problem in _problems(suite, feed if field == "suite" else None)
+        for problem in _problems(suite, schema)
     ]
     if faults:
         raise DeclarationError(faults)
 
 
-def _problems(suite: Suite, feed: Feed | None) -> Iterator[str]:
+def _problems(suite: Suite, schema: pa.Schema) -> Iterator[str]:
     for number, one in enumerate(suite.expectations):
-        problem = _refused(one) or (_uncompilable(one, feed) if feed else None)
+        problem = _refused(one) or _uncompilable(one, schema) or cannot_evaluate(one, schema)
         if problem:
             yield f"suite {suite.name}: expectations[{number}] {one.label}: {problem}"
 
@@ -47,10 +49,10 @@ def _refused(one: Expectation) -> str | None:
     return None
 
 
-def _uncompilable(one: Expectation, feed: Feed) -> str | None:
+def _uncompilable(one: Expectation, schema: pa.Schema) -> str | None:
     """Return what the compiler says of arguments that no value could be held against."""
     try:
-        compiled(one, suite_schema(feed))
+        compiled(one, schema)
     except ValueError as error:
         return str(error)
     return None

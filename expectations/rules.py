@@ -7,7 +7,7 @@ import pyarrow as pa
 from isopach.expectations.compiling import compiled
 from isopach.feeds.feed import Feed
 from isopach.feeds.rules import Rule, declared_rules
-from isopach.feeds.suites import Expectation
+from isopach.feeds.suites import COUNTED, Expectation
 
 
 def row_rules(feed: Feed) -> list[Rule]:
@@ -19,6 +19,13 @@ def suite_schema(feed: Feed) -> pa.Schema:
     """Return the columns that a suite may look at: an accepted row's, and its window."""
     window = pa.schema({"site": pa.large_string(), "business_date": pa.date32()})
     return pa.schema([*feed.payload, *window])
+
+
+def counts_schema() -> pa.Schema:
+    """Return the columns that a suite over counts may look at."""
+    kinds = {"site": pa.large_string(), "business_date": pa.date32()}
+    rates = dict.fromkeys((name for name in COUNTED if name.endswith("_rate")), pa.float64())
+    return pa.schema({name: (kinds | rates).get(name, pa.int64()) for name in COUNTED})
 
 
 def suite_rules(feed: Feed) -> list[tuple[Expectation, Rule]]:

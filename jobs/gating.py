@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from isopach.expectations.gate import Outcome, Table, failures, gate
-from isopach.expectations.rules import suite_schema
+from isopach.expectations.rules import counts_schema, suite_schema
 from isopach.expectations.sightings import Sightings
 from isopach.feeds.feed import Feed
 from isopach.feeds.suites import COUNTED, Suite
@@ -145,7 +145,7 @@ def _counted_rows(
     band = _usual(target.lake, target.feed, windows[0][1])
     rows = counts.with_columns(rates).join(band, on="site", how="left", maintain_order="left")
     rows = rows.select(COUNTED)
-    return Table(windows, rows.to_arrow().schema, [lambda: rows], rows.select)
+    return Table(windows, counts_schema(), [lambda: rows], rows.select)
 
 
 def _usual(lake: Place, feed: Feed, day: date) -> pl.DataFrame:

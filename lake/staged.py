@@ -67,13 +67,13 @@ def _figures(staged: Staged) -> Iterator[tuple[str, dict[Window, dict[str, int]]
 def read_staged(folder: Place) -> Staged:
     """Return what a run staged."""
     data = json.loads((folder / STAGED).read_bytes())
-    return Staged(
-        {table: [DataFile.from_json(f) for f in files] for table, files in data["files"].items()},
-        **{
-            name: {(site, date.fromisoformat(day)): found for site, day, found in data[name]}
-            for name in ("counts", *NAMED)
-        },
-    )
+    files = {table: [DataFile.from_json(f) for f in fs] for table, fs in data["files"].items()}
+    figures = {
+        name: {(site, date.fromisoformat(day)): found for site, day, found in data[name]}
+        for name in ("counts", *NAMED)
+    }
+    extra, unexpected, evaluated = (figures[name] for name in NAMED)
+    return Staged(files, figures["counts"], extra, unexpected, evaluated)
 
 
 def _text(window: Window) -> tuple[str, str]:
@@ -99,7 +99,8 @@ def read_waves(folder: Place) -> Staged:
             else:
                 files[item["table"]].append(DataFile.from_json(item["file"]))
                 took += [Took(*item["took"])] if "took" in item else []
-    return Staged(dict(files), counts, **named, took=tuple(took))
+    extra, unexpected, evaluated = (named[name] for name in NAMED)
+    return Staged(dict(files), counts, extra, unexpected, evaluated, tuple(took))
 
 
 def _add(sums: dict[Window, dict[str, int]], window: Window, more: dict[str, int]) -> None:

@@ -68,9 +68,8 @@ def test_what_a_night_took_and_wrote(settled: SettledLake) -> None:
         "plan", "stage", "audit", "gate", "reconcile", "publish"
     }  # fmt: skip
     (slow,) = found.slowest
-    assert (slow["sites"], slow["rows"] > 0, slow["seconds"] > 0) == (
-        ["kathmandu", "nyc"], True, True
-    )  # fmt: skip
+    assert sorted(slow["sites"]) == ["kathmandu", "nyc"]
+    assert slow["rows"] > 0
     assert found.times["business_date"].to_list() == [DAY - timedelta(1), DAY]
     now = {table: version for table, _, version in found.written.iter_rows()}
     assert now.keys() == {
