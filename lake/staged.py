@@ -69,7 +69,7 @@ def read_staged(folder: Place) -> Staged:
     data = json.loads((folder / STAGED).read_bytes())
     files = {table: [DataFile.from_json(f) for f in fs] for table, fs in data["files"].items()}
     figures = {
-        name: {(site, date.fromisoformat(day)): found for site, day, found in data[name]}
+        name: {(site, date.fromisoformat(day)): found for site, day, found in data.get(name, ())}
         for name in ("counts", *NAMED)
     }
     extra, unexpected, evaluated = (figures[name] for name in NAMED)
