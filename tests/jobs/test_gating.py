@@ -230,3 +230,28 @@ def test_the_suite_of_a_feed_is_recorded_with_its_runs(tmp_path: Path) -> None:
     (parameters,) = made.table("runs")["parameters"]
     assert '"max_value": 100' in parameters
     assert made.table("gates")["business_date"].unique().to_list() == [DAY]
+
+
+EVERY_KIND = [
+    expected(BETWEEN, column="n", min_value=0),
+    expected("expect_column_values_to_not_be_null", column="n"),
+    expected("expect_column_values_to_be_unique", column="n"),
+    expected("expect_column_mean_to_be_between", column="n", max_value=5),
+    expected("expect_column_distinct_values_to_be_in_set", column="n", value_set=[1]),
+    expected("expect_table_row_count_to_be_between", min_value=1),
+]
+
+
+@pytest.mark.parametrize("grain", ["window", "run"])
+@pytest.mark.parametrize("values", [[], [None, None]])
+def test_tables_without_values_pass_nothing(values: list[None], grain: str) -> None:
+    asked = EVERY_KIND if not values else EVERY_KIND[:-1]
+    suite = Suite.model_validate({"name": "any", "meta": {"grain": grain}, "expectations": asked})
+    rows = pl.DataFrame(
+        {"site": ["a"] * len(values), "business_date": [DAY] * len(values), "n": values},
+        schema={"site": pl.String, "business_date": pl.Date, "n": pl.Int64},
+    )
+    table = Table([("a", DAY)], rows.to_arrow().schema, [lambda: rows], rows.select)
+    found = gate(suite, table)
+    assert len(found) == len(asked)
+    assert not any(one.passed for one in found), [one.reason for one in found if one.passed]
