@@ -198,6 +198,19 @@ def deliver_extra_column(night: Night) -> Truth:
     return _with(truth, faulty_files("extra_column", night.delivery, [f.name for f in files]))
 
 
+def deliver_zero_quantity(night: Night) -> Truth:
+    """Deliver files in which more rows have a quantity of 0 than the feed's suite tolerates."""
+    at = night.pick(night.share)
+    whole = table(night.sales, night.prices)
+    place = whole.schema.get_field_index("quantity")
+    quantity = whole.column(place).to_numpy().copy()
+    quantity[at] = 0
+    whole = whole.set_column(place, whole.schema.field(place), pa.array(quantity))
+    truth = night.finish(files := write_parquet(night.delivery, [whole]))
+    faults = faulty_rows("zero_quantity", night.delivery, files, at, night.ids(at))
+    return _with(truth, faults, accepted=-truth.accepted)
+
+
 FORMS: tuple[Deliver, ...] = (
     partial(deliver_csv, form="csv"),
     deliver_malformed,
@@ -217,6 +230,7 @@ FAULTS: tuple[Deliver, ...] = (
     deliver_wrong_count,
     deliver_corrected,
     deliver_extra_column,
+    deliver_zero_quantity,
 )
 
 

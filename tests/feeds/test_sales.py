@@ -21,7 +21,7 @@ from isopach.feeds.sales_rows import SCHEMA, SKUS, draw, price_list, table, tabl
 DST = date(2026, 3, 8)
 ROWS = 20_000
 ZONES = dict(pl.read_csv(SITES).select("site", "time_zone").iter_rows())
-HELD = ["zero_rows", "not_delivered", "truncated", "wrong_count"]
+HELD = ["zero_rows", "not_delivered", "truncated", "wrong_count", "zero_quantity"]
 
 
 def manifests(landing: Path, day: date = DST) -> dict[str, tuple[Path, dict[str, Any]]]:
@@ -364,7 +364,9 @@ def test_lines_that_are_not_json_are_where_the_truth_says(tmp_path: Path) -> Non
     assert bad == found["row"].to_list()
 
 
-@pytest.mark.parametrize("kind", ["duplicate", "null_sku", "unknown_store", "late", "early"])
+@pytest.mark.parametrize(
+    "kind", ["duplicate", "null_sku", "unknown_store", "late", "early", "zero_quantity"]
+)
 def test_faulty_rows_are_where_the_truth_says(tmp_path: Path, kind: str) -> None:
     found, _ = faulty(tmp_path, kind)
     parquet = found.filter(pl.col("file").str.ends_with(".parquet"))
@@ -381,6 +383,8 @@ def test_faulty_rows_are_where_the_truth_says(tmp_path: Path, kind: str) -> None
             assert frame["sku"].is_null().arg_true().to_list() == at
         elif kind == "unknown_store":
             assert (frame["store"] == "X999").arg_true().to_list() == at
+        elif kind == "zero_quantity":
+            assert (frame["quantity"] == 0).arg_true().to_list() == at
         elif kind == "late":
             assert (sold_at < start).all()
         else:
@@ -431,8 +435,8 @@ def test_extra_column(tmp_path: Path) -> None:
 
 def test_faults_need_enough_stores(tmp_path: Path) -> None:
     registry = tmp_path / "few.csv"
-    pl.read_csv(SITES).head(16).write_csv(registry)
-    with pytest.raises(ValueError, match="16 stores are too few for faults: give at least 17"):
+    pl.read_csv(SITES).head(17).write_csv(registry)
+    with pytest.raises(ValueError, match="17 stores are too few for faults: give at least 18"):
         write_night(tmp_path, DST, rows=1_000, faults=True, sites=registry)
 
 
