@@ -9,6 +9,7 @@ import polars as pl
 
 from isopach.feeds.load import Declaration
 from isopach.jobs.endings import abandon, delete_staged
+from isopach.jobs.gating import gated
 from isopach.jobs.inputs import Input
 from isopach.jobs.nightly import Options, feed_tables, parameters_of, plan_night, stage
 from isopach.jobs.progress import Progress
@@ -49,7 +50,7 @@ def compare_day(
     try:
         record_run(lake, run)
         staged = stage(planned, target, options, show, phases)
-        verdicts, _ = planned.audit(staged)
+        verdicts = gated(target, staged, planned.audit(staged)[0]).verdicts
         windows = [(verdict.site, verdict.day) for verdict in verdicts if not verdict.held]
         with show.phase("Reconcile", phases):
             sides = Night(declaration, to, target, staged, windows, options.runner, options.beam)
