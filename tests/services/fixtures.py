@@ -21,3 +21,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         yield service.start()
     finally:
         service.stop()
+
+
+@pytest.fixture
+def dataflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """A stand-in of the Dataflow API, beside one of Cloud Storage that has a bucket."""
+    pytest.importorskip("google.cloud.dataflow", reason="not installed: isopach[gcp]")
+    from dataflow import Service, bucket_served, served
+
+    with bucket_served() as endpoint, served(Service()) as service:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
+        yield service

@@ -1,0 +1,103 @@
+"""Jobs on Dataflow: sent, waited for, and cancelled when nobody waits any more."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import GoogleCloudOptions
+from apache_beam.runners.runner import PipelineResult
+
+LOG = logging.getLogger("isopach.dataflow")
+NEEDED = ("google.cloud.dataflow", "google.cloud.storage", "build")
+
+
+class DataflowError(OSError):
+    """A job that could not be sent, was refused, or failed on Dataflow."""
+
+
+def check_installed() -> None:
+    """Raise DataflowError where what launching needs is not installed."""
+    for name in NEEDED:
+        if not _is_installed(name):
+            raise DataflowError(
+                f"launching on Dataflow needs a package that is not there ({name}): "
+                "pip install 'isopach[gcp]'"
+            )
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return find_spec(name) is not None
+    except ModuleNotFoundError:  # its parent is not there either
+        return False
+
+
+def settings_of(pipeline: beam.Pipeline) -> GoogleCloudOptions:
+    """Return the settings that a pipeline is sent with."""
+    return pipeline.options.view_as(GoogleCloudOptions)
+
+
+def send_job(pipeline: beam.Pipeline) -> PipelineResult:
+    """Send a pipeline, say where its job can be looked at, and return the job."""
+    check_installed()
+    settings = settings_of(pipeline)
+    with told(settings):
+        job = pipeline.run()
+    if job.has_job:  # there is none yet where a template is being made of the pipeline
+        LOG.warning("job %s: %s", job.job_id(), console(settings, job.job_id()))
+    return job
+
+
+def run_job(pipeline: beam.Pipeline) -> None:
+    """Send a pipeline and wait for its job; if that is interrupted, cancel it: machines cost."""
+    job = send_job(pipeline)
+    try:
+        with told(settings_of(pipeline)):
+            job.wait_until_finish()
+    except BaseException:
+        if not job.is_in_terminal_state():
+            LOG.warning("job %s is cancelled", job.job_id())
+            job.cancel()
+        raise
+
+
+def console(settings: GoogleCloudOptions, job: str) -> str:
+    """Return where a job can be looked at."""
+    return (
+        f"https://console.cloud.google.com/dataflow/jobs/{settings.region}/{job}"
+        f"?project={settings.project}"
+    )
+
+
+@contextmanager
+def told(settings: GoogleCloudOptions) -> Iterator[None]:
+    """Turn the service's errors into DataflowError, with what to do."""
+    from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
+    from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
+    from google.api_core.exceptions import Conflict, GoogleAPICallError, RetryError
+    from google.auth.exceptions import GoogleAuthError
+
+    name = settings.job_name
+    try:
+        yield
+    except (Conflict, DataflowJobAlreadyExistsError) as error:
+        raise DataflowError(
+            f"job {name} runs already, so nothing was sent: wait for it, or cancel it"
+        ) from error
+    except DataflowRuntimeException as error:
+        where = console(settings, error.result.job_id())
+        raise DataflowError(
+            f"job {name} failed: {' '.join(str(error).split())}; {where}"
+        ) from error
+    except (GoogleAPICallError, RetryError) as error:
+        raise DataflowError(
+            f"job {name}: {error}; is the API enabled in {settings.project}, and may you use it?"
+        ) from error
+    except GoogleAuthError as error:
+        raise DataflowError(
+            f"job {name}: nobody is signed in ({error}): gcloud auth application-default login"
+        ) from error
