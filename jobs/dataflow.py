@@ -151,11 +151,12 @@ TOLD_BY_ALL = (
 def _secret_names(data: Mapping[str, Any]) -> Iterator[str]:
     """Yield the fields, by path, whose names or texts look like secrets; never their values."""
     for name, value in data.items():
-        inner = value if isinstance(value, dict) else {}
         listed = value if isinstance(value, list) else [value]
         if SECRET.search(str(name)) or any(_tells(text) for text in listed):
             yield str(name)
-        yield from (f"{name}.{other}" for other in _secret_names(inner))
+        for inner in listed:
+            if isinstance(inner, dict):
+                yield from (f"{name}.{other}" for other in _secret_names(inner))
 
 
 def _tells(text: object) -> bool:
@@ -190,7 +191,6 @@ def beam_options(
         parts: what the job is named after, where the settings do not name it.
         labels: of Isopach; their values are made to fit.
     """
-    ours = {f"isopach-{name}": label_value(text) for name, text in labels.items()}
     single = {
         "runner": "DataflowRunner",
         "project": options.project,
@@ -222,15 +222,16 @@ def beam_options(
     return [
         *(f"--{name}={value}" for name, value in single.items() if value is not None),
         *(f"--{name}" for name, is_set in flags.items() if is_set),
-        *(f"--labels={name}={text}" for name, text in {**options.labels, **ours}.items()),
+        *(f"--labels={name}={text}" for name, text in labels_of(options, labels).items()),
         *(f"--experiments={experiment}" for experiment in options.experiments),
         *_packaged(options),
     ]
 
 
-def label_value(text: str) -> str:
-    """Return a text as a label's value may be."""
-    return re.sub(r"[^a-z0-9_-]", "_", text.lower())[:63]
+def labels_of(options: DataflowOptions, ours: Mapping[str, str]) -> dict[str, str]:
+    """Return a job's labels: those of the settings, and Isopach's with values made to fit."""
+    fitting = {name: re.sub(r"[^a-z0-9_-]", "_", text.lower())[:63] for name, text in ours.items()}
+    return {**options.labels, **{f"isopach-{name}": text for name, text in fitting.items()}}
 
 
 def _packaged(options: DataflowOptions) -> Sequence[str]:

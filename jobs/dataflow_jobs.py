@@ -45,7 +45,7 @@ def send_job(pipeline: beam.Pipeline) -> PipelineResult:
     """Send a pipeline, say where its job can be looked at, and return the job."""
     check_installed()
     settings = settings_of(pipeline)
-    with told(settings):
+    with told(settings.job_name, settings.project, settings.region):
         job = pipeline.run()
     if job.has_job:  # there is none yet where a template is being made of the pipeline
         LOG.warning("job %s: %s", job.job_id(), console(settings, job.job_id()))
@@ -55,8 +55,9 @@ def send_job(pipeline: beam.Pipeline) -> PipelineResult:
 def run_job(pipeline: beam.Pipeline) -> None:
     """Send a pipeline and wait for its job; if that is interrupted, cancel it: machines cost."""
     job = send_job(pipeline)
+    settings = settings_of(pipeline)
     try:
-        with told(settings_of(pipeline)):
+        with told(settings.job_name, settings.project, settings.region):
             job.wait_until_finish()
     except BaseException:
         if not job.is_in_terminal_state():
@@ -66,22 +67,23 @@ def run_job(pipeline: beam.Pipeline) -> None:
 
 
 def console(settings: GoogleCloudOptions, job: str) -> str:
+    """Return where a job sent with settings can be looked at."""
+    return console_of(settings.project, settings.region, job)
+
+
+def console_of(project: str, region: str, job: str) -> str:
     """Return where a job can be looked at."""
-    return (
-        f"https://console.cloud.google.com/dataflow/jobs/{settings.region}/{job}"
-        f"?project={settings.project}"
-    )
+    return f"https://console.cloud.google.com/dataflow/jobs/{region}/{job}?project={project}"
 
 
 @contextmanager
-def told(settings: GoogleCloudOptions) -> Iterator[None]:
+def told(name: str, project: str, region: str) -> Iterator[None]:
     """Turn the service's errors into DataflowError, with what to do."""
     from apache_beam.runners.dataflow.dataflow_runner import DataflowRuntimeException
     from apache_beam.runners.dataflow.internal.apiclient import DataflowJobAlreadyExistsError
     from google.api_core.exceptions import Conflict, GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError
 
-    name = settings.job_name
     try:
         yield
     except (Conflict, DataflowJobAlreadyExistsError) as error:
@@ -89,13 +91,13 @@ def told(settings: GoogleCloudOptions) -> Iterator[None]:
             f"job {name} runs already, so nothing was sent: wait for it, or cancel it"
         ) from error
     except DataflowRuntimeException as error:
-        where = console(settings, error.result.job_id())
+        where = console_of(project, region, error.result.job_id())
         raise DataflowError(
             f"job {name} failed: {' '.join(str(error).split())}; {where}"
         ) from error
     except (GoogleAPICallError, RetryError) as error:
         raise DataflowError(
-            f"job {name}: {error}; is the API enabled in {settings.project}, and may you use it?"
+            f"job {name}: {error}; is the API enabled in {project}, and may you use it?"
         ) from error
     except GoogleAuthError as error:
         raise DataflowError(

@@ -182,13 +182,13 @@ def _launch(
     as_json: bool,
 ) -> None:
     """Launch a flex template, or print the request."""
-    from isopach.jobs.dataflow_template import launch, launch_request
+    from isopach.jobs.dataflow_template import launch, launch_request, shown
 
     _check_reachable("--template", template)
     with explained(err):
         request = launch_request(template, options, parameters, feed)
         if dry_run:
-            _show([{"command": "stream", "template": template, **request}], as_json)
+            _show([{"command": "stream", "template": template, **shown(request)}], as_json)
         else:
             _tell(launch(options, request), as_json)
 

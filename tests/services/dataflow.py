@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -15,6 +15,8 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability import python_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 BUCKET = "acme-temp"
 
@@ -38,9 +40,11 @@ class Service:
 
     def answer(self, method: str, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Return status and body for a request."""
+        if path == "/token":
+            return 200, {"access_token": "t", "expires_in": 3600, "token_type": "Bearer"}
         self.requests.append((method, path))
         if path.endswith("/flexTemplates:launch"):
-            self.launches.append(body)
+            self.launches.append(parsed("LaunchFlexTemplateRequest", body))
             name = body["launchParameter"]["jobName"]
             return 200, {"job": {"id": "2026-launched", "name": name}}
         if path.endswith("/messages"):
@@ -50,13 +54,34 @@ class Service:
         if method == "POST":
             return self._create(body)
         if method == "PUT":
-            self.updates.append(body)
-            self.state = body["requestedState"]
+            self.updates.append(parsed("Job", body))
+            self.state = self.updates[-1]["requestedState"]
         return 200, self._job(self.state)
+
+    def credentials(self, path: Path) -> Path:
+        """Write a service account's file whose tokens are ours: without one, libraries look for
+        a machine's own account in the network, for long."""
+        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        text = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        account = {
+            "type": "service_account",
+            "project_id": "acme-nights",
+            "private_key_id": "x",
+            "private_key": text.decode(),
+            "client_email": "tests@acme-nights.iam.gserviceaccount.com",
+            "token_uri": f"{self.endpoint}/token",
+        }
+        path.write_text(json.dumps(account))
+        return path
 
     def _create(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if self.conflicts:
             return 409, {"error": {"code": 409, "message": "exists", "status": "ALREADY_EXISTS"}}
+        body = parsed("Job", body)
         self.jobs.append(body)
         self.state = "JOB_STATE_FAILED" if self.fails else self.state
         if self.runs:
@@ -71,6 +96,15 @@ class Service:
             "clientRequestId": sent["clientRequestId"],
             "currentState": state,
         }
+
+
+def parsed(message: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body as JSON with the names of enums; fails for what the API does not know."""
+    from google.cloud import dataflow_v1beta3
+
+    kind = getattr(dataflow_v1beta3, message)
+    found = kind.from_json(json.dumps(body))
+    return json.loads(kind.to_json(found, use_integers_for_enums=False))
 
 
 def sent_options(job: dict[str, Any]) -> dict[str, Any]:
@@ -103,8 +137,10 @@ def served(service: Service) -> Iterator[Service]:
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            path = re.sub(r"\?.*", "", self.path)
-            status, document = service.answer(self.command, path, json.loads(body or b"{}"))
+            path = self.path.partition("?")[0]
+            is_json = self.headers.get("content-type", "").startswith("application/json")
+            document = json.loads(body) if body and is_json else {}
+            status, document = service.answer(self.command, path, document)
             text = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("content-type", "application/json")
@@ -113,7 +149,7 @@ def served(service: Service) -> Iterator[Service]:
             with suppress(BrokenPipeError):
                 self.wfile.write(text)
 
-        do_GET = do_POST = do_PUT = _serve  # noqa: N815
+        do_GET = do_POST = do_PUT = _serve
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
