@@ -60,10 +60,18 @@ def run_job(pipeline: beam.Pipeline) -> None:
         with told(settings.job_name, settings.project, settings.region):
             job.wait_until_finish()
     except BaseException:
-        if not job.is_in_terminal_state():
-            LOG.warning("job %s is cancelled", job.job_id())
-            job.cancel()
+        _cancel(job, console(settings, job.job_id()))
         raise
+
+
+def _cancel(job: PipelineResult, where: str) -> None:
+    """Cancel a job unless it has ended; what keeps it from that is told, and raised no further."""
+    try:
+        if not job.is_in_terminal_state():
+            job.cancel()
+            LOG.warning("job %s is cancelled", job.job_id())
+    except Exception as error:  # another error is on its way, which says what began this
+        LOG.error("job %s could not be cancelled (%s): cancel it at %s", job.job_id(), error, where)
 
 
 def console(settings: GoogleCloudOptions, job: str) -> str:
@@ -97,9 +105,14 @@ def told(name: str, project: str, region: str) -> Iterator[None]:
         ) from error
     except (GoogleAPICallError, RetryError) as error:
         raise DataflowError(
-            f"job {name}: {error}; is the API enabled in {project}, and may you use it?"
+            f"job {name}: {error}; are you signed in (gcloud auth application-default login), is "
+            f"the API enabled in {project}, and may you use it?"
         ) from error
     except GoogleAuthError as error:
         raise DataflowError(
             f"job {name}: nobody is signed in ({error}): gcloud auth application-default login"
         ) from error
+    except AssertionError as error:  # Beam's, when it cannot ask for the job's state any more
+        raise DataflowError(f"job {name} was lost sight of: {error}") from error
+    except RuntimeError as error:  # Beam's, when a package cannot be built
+        raise DataflowError(f"job {name} could not be staged: {error}") from error

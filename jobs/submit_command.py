@@ -33,6 +33,7 @@ from isopach.jobs.failures import explained
 from isopach.jobs.nightly_command import run_nights
 
 if TYPE_CHECKING:
+    from isopach.feeds.load import Declaration
     from isopach.jobs.dataflow import DataflowOptions
 
 NIGHTLY_EXAMPLES = (
@@ -84,7 +85,7 @@ def nightly(
     _check_service(on)
     days = days_of(day)
     one_input(landing, source)
-    declaration = declaration_of(feed)
+    declaration = _declaration(feed)
     check_sites(declaration, site)
     _check_reachable("--lake", lake)
     if landing is not None:
@@ -138,7 +139,7 @@ def stream(
     """Send the job of a stream, which lands events until it is drained or cancelled there."""
     _check_service(on)
     interval, idle = seconds_of("--every", every), seconds_of("--idle-after", idle_after)
-    declaration = declaration_of(feed)
+    declaration = _declaration(feed)
     _check_reachable("--lake", lake)
     options = _options(settings, changes)
     _check_source(source, options)
@@ -191,6 +192,16 @@ def _launch(
             _show([{"command": "stream", "template": template, **shown(request)}], as_json)
         else:
             _tell(launch(options, request), as_json)
+
+
+def _declaration(feed: str) -> Declaration:
+    """Return a feed whose suites can be held against it as well: workers would find out late."""
+    from isopach.expectations.checking import check_suites
+
+    declaration = declaration_of(feed)
+    with explained(err):
+        check_suites(declaration)
+    return declaration
 
 
 def _check_service(name: str) -> None:

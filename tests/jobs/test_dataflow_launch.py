@@ -19,6 +19,8 @@ from small_night import assert_same, content
 
 from isopach.feeds.load import load_declaration
 from isopach.feeds.sales import write_night
+from isopach.jobs import dataflow as dataflow_settings
+from isopach.jobs import submit_command
 from isopach.jobs.dataflow import DataflowOptions, night_options, stream_options
 from isopach.jobs.dataflow_jobs import DataflowError
 from isopach.jobs.dataflow_stream import Following, send_stream
@@ -120,11 +122,17 @@ def check_request(job: dict[str, Any]) -> None:
     assert not [word for word in ("password", "secret", "private", "begin") if word in text]
 
 
-def test_what_fails_there_fails_here_and_nothing_is_left(sent: Path, dataflow: Service) -> None:
+def test_what_fails_there_fails_here_and_nothing_is_left(
+    sent: Path, dataflow: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The stand-in's jobs would run here, where the addresses of this machine can be read.
+    monkeypatch.setattr(submit_command, "_check_reachable", lambda *_: None)
     dataflow.fails = "Workflow failed: the quota of CPUs in europe-west3 is used up"
-    with pytest.raises(DataflowError) as failure:
-        night(sent, "lake", on_dataflow(options(dataflow, sent)))
-    said = str(failure.value)
+    command = ["submit", "nightly", "sales", "--on", "dataflow", "--date", str(DAY)]
+    where = ["--landing", sent / "landing", "--lake", sent / "lake"]
+    result = isopach(*command, *where, "--settings", written(options(dataflow, sent), sent))
+    assert (result.code, result.out) == (1, "")
+    said = result.err.strip().splitlines()[-1]
     assert said.startswith("job isopach-nightly-sales-20260308 failed: ")
     assert dataflow.fails in said
     assert said.endswith("/dataflow/jobs/europe-west3/2026-1?project=acme-nights")
@@ -134,10 +142,29 @@ def test_what_fails_there_fails_here_and_nothing_is_left(sent: Path, dataflow: S
     assert not list(sent.glob("lake/sales/_staging/*"))
 
 
+def written(settings: DataflowOptions, folder: Path) -> Path:
+    """Write settings to a file."""
+    path = folder / "dataflow.yaml"
+    path.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_none=True)))
+    return path
+
+
 def test_the_same_night_is_not_sent_twice(sent: Path, dataflow: Service) -> None:
     dataflow.conflicts = True
     with pytest.raises(DataflowError, match=r"^job \S+ runs already, so nothing was sent"):
         night(sent, "lake", on_dataflow(options(dataflow, sent)))
+
+
+def test_a_package_that_cannot_be_built_is_told(
+    sent: Path, dataflow: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = sent / "broken" / "pyproject.toml"
+    broken.parent.mkdir()
+    broken.write_text("[project]\nname = 1\n")
+    monkeypatch.setattr(dataflow_settings, "SETUP_FILE", broken)
+    with pytest.raises(DataflowError, match="could not be staged: Failed to build package"):
+        night(sent, "lake", on_dataflow(options(dataflow, sent, packages=[])))
+    assert dataflow.requests == []
 
 
 def test_a_job_that_nobody_waits_for_is_cancelled(
@@ -196,8 +223,7 @@ def test_isopach_itself_is_staged_from_its_sources(
 def test_a_template_is_launched(tmp_path: Path, dataflow: Service) -> None:
     image = "europe-west3-docker.pkg.dev/acme-nights/isopach/stream:0.1.0"
     settings = options(dataflow, tmp_path, packages=[], container_image=image)
-    path = tmp_path / "dataflow.yaml"
-    path.write_text(yaml.safe_dump(settings.model_dump(mode="json", exclude_none=True)))
+    path = written(settings, tmp_path)
     asked = ["--settings", path, "--source", "kafka:b1:9093/sales", "--lake", "gs://lake/nights"]
     template = ["--template", "gs://acme-temp/stream/spec.json", "--json"]
     command = ["submit", "stream", "sales", "--on", "dataflow", *asked, *template]
