@@ -18,10 +18,8 @@ from isopach.jobs.arguments import (
     Sites,
     Source,
     SourceSettings,
-    bad_usage,
     check_sites,
     days_of,
-    declaration_of,
     err,
     input_of,
     one_input,
@@ -31,9 +29,15 @@ from isopach.jobs.arguments import (
 )
 from isopach.jobs.failures import explained
 from isopach.jobs.nightly_command import run_nights
+from isopach.jobs.submissions import (
+    check_reachable,
+    check_service,
+    check_source,
+    options_of,
+    sound_declaration,
+)
 
 if TYPE_CHECKING:
-    from isopach.feeds.load import Declaration
     from isopach.jobs.dataflow import DataflowOptions
 
 NIGHTLY_EXAMPLES = (
@@ -44,8 +48,6 @@ STREAM_EXAMPLES = (
     "isopach submit stream sales --on dataflow --settings dataflow.yaml"
     " --source kafka:b1:9093/sales --lake gs://lake/sales --set max_workers=4"
 )
-SERVICES = ("dataflow",)
-LATER = ("spark", "flink")
 
 app = typer.Typer(
     no_args_is_help=True, help="Run a night or a stream on a service; checked before it is sent."
@@ -82,17 +84,17 @@ def nightly(
     as_json: Json = False,
 ) -> None:
     """Stage a night on the service; audit and publish it from here when the job has ended."""
-    _check_service(on)
+    check_service(on)
     days = days_of(day)
     one_input(landing, source)
-    declaration = _declaration(feed)
+    declaration = sound_declaration(feed)
     check_sites(declaration, site)
-    _check_reachable("--lake", lake)
+    check_reachable("--lake", lake)
     if landing is not None:
-        _check_reachable("--landing", landing)
-    options = _options(settings, changes)
+        check_reachable("--landing", landing)
+    options = options_of(settings, changes)
     if source is not None:
-        _check_source(source, options)
+        check_source(source, options)
     from isopach.jobs.dataflow import night_options
 
     name = declaration.feed.feed
@@ -137,12 +139,12 @@ def stream(
     as_json: Json = False,
 ) -> None:
     """Send the job of a stream, which lands events until it is drained or cancelled there."""
-    _check_service(on)
+    check_service(on)
     interval, idle = seconds_of("--every", every), seconds_of("--idle-after", idle_after)
-    declaration = _declaration(feed)
-    _check_reachable("--lake", lake)
-    options = _options(settings, changes)
-    _check_source(source, options)
+    declaration = sound_declaration(feed)
+    check_reachable("--lake", lake)
+    options = options_of(settings, changes)
+    check_source(source, options)
     from isopach.jobs.dataflow import stream_options
 
     name = declaration.feed.feed
@@ -185,67 +187,13 @@ def _launch(
     """Launch a flex template, or print the request."""
     from isopach.jobs.dataflow_template import launch, launch_request, shown
 
-    _check_reachable("--template", template)
+    check_reachable("--template", template)
     with explained(err):
         request = launch_request(template, options, parameters, feed)
         if dry_run:
             _show([{"command": "stream", "template": template, **shown(request)}], as_json)
         else:
             _tell(launch(options, request), as_json)
-
-
-def _declaration(feed: str) -> Declaration:
-    """Return a feed whose suites can be held against it as well: workers would find out late."""
-    from isopach.expectations.checking import check_suites
-
-    declaration = declaration_of(feed)
-    with explained(err):
-        check_suites(declaration)
-    return declaration
-
-
-def _check_service(name: str) -> None:
-    if name in LATER:
-        bad_usage("--on", name, f"is to come; for now give {', '.join(SERVICES)}")
-    if name not in SERVICES:
-        bad_usage("--on", name, f"is no service; give {', '.join(SERVICES)}")
-
-
-def _check_reachable(option: str, address: str) -> None:
-    """End with a message where workers in the cloud cannot come to an address."""
-    with explained(err):
-        place = place_of(address)
-    if not place.uri.startswith("gs://"):
-        bad_usage(option, address, "is not where Dataflow's workers can read; give gs://…")
-
-
-def _check_source(source: str, options: DataflowOptions) -> None:
-    if not source.startswith("kafka:"):
-        bad_usage(
-            "--source", source, "is not where Dataflow's workers can read; give kafka:BROKERS/TOPIC"
-        )
-    if options.container_image is None:
-        bad_usage("--source", source, "needs container_image, with isopach[kafka] in it")
-
-
-def _options(path: Path, changes: Sequence[str] | None) -> DataflowOptions:
-    """Return checked settings; a change of no known form ends with a message."""
-    import yaml
-
-    from isopach.jobs.dataflow import load_options
-
-    given: dict[str, Any] = {}
-    for change in changes or ():
-        name, equals, text = change.partition("=")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            value = text
-        if not equals or not name:
-            bad_usage("--set", change, "is not NAME=VALUE")
-        given[name] = value
-    with explained(err):
-        return load_options(path, given)
 
 
 def _request(command: str, options: DataflowOptions, beam: Sequence[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from isopach.jobs import submit_command
 from isopach.jobs.dataflow import DataflowOptions, night_options, stream_options
 from isopach.jobs.dataflow_jobs import DataflowError
 from isopach.jobs.dataflow_stream import Following, send_stream
-from isopach.jobs.dataflow_template import _parser
+from isopach.jobs.dataflow_template import _parser, main
 from isopach.jobs.delivered import Deliveries
 from isopach.jobs.nightly import Options, Summary, run_night
 from isopach.jobs.progress import Progress
@@ -126,7 +126,7 @@ def test_what_fails_there_fails_here_and_nothing_is_left(
     sent: Path, dataflow: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The stand-in's jobs would run here, where the addresses of this machine can be read.
-    monkeypatch.setattr(submit_command, "_check_reachable", lambda *_: None)
+    monkeypatch.setattr(submit_command, "check_reachable", lambda *_: None)
     dataflow.fails = "Workflow failed: the quota of CPUs in europe-west3 is used up"
     command = ["submit", "nightly", "sales", "--on", "dataflow", "--date", str(DAY)]
     where = ["--landing", sent / "landing", "--lake", sent / "lake"]
@@ -149,9 +149,19 @@ def written(settings: DataflowOptions, folder: Path) -> Path:
     return path
 
 
-def test_the_same_night_is_not_sent_twice(sent: Path, dataflow: Service) -> None:
-    dataflow.conflicts = True
-    with pytest.raises(DataflowError, match=r"^job \S+ runs already, so nothing was sent"):
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (409, r"job \S+ runs already, so nothing was sent: wait for it, or cancel it"),
+        (403, r"job \S+: 403 .*is the API enabled in acme-nights, and may you use it\?"),
+        (401, r"job \S+: nobody is signed in .*: gcloud auth application-default login"),
+    ],
+)
+def test_a_job_that_is_refused_is_told(
+    sent: Path, dataflow: Service, status: int, message: str
+) -> None:
+    dataflow.refuses = status
+    with pytest.raises(DataflowError, match=message):
         night(sent, "lake", on_dataflow(options(dataflow, sent)))
 
 
@@ -202,6 +212,27 @@ def write_events(folder: Path) -> None:
     (folder / f"{0:020}.jsonl").write_text("{}\n")
 
 
+def test_a_launcher_makes_the_job_and_sends_none(tmp_path: Path, dataflow: Service) -> None:
+    write_events(tmp_path / "spool/sales/0")
+    where = [f"--source=spool:{tmp_path / 'spool'}", f"--lake={tmp_path / 'lake'}"]
+    beam = stream_options(options(dataflow, tmp_path), "sales")
+    template = f"--template_location=gs://{BUCKET}/launch/job_object"
+    main(["--feed=sales", *where, "--every=500ms", *beam, template])
+    assert dataflow.requests == []
+    made = json.loads(blobs()["job_object"].download_as_bytes())
+    assert step_names(made) >= {"Follow", "Land"}
+    (run,) = scan(Place.of(tmp_path / "lake"), tables.RUNS).collect().iter_rows(named=True)
+    assert run["process"] == "dataflow:europe-west3/isopach-stream-sales"
+
+
+def blobs() -> dict[str, Any]:
+    """Return what is in the bucket, by its last name."""
+    from google.cloud import storage
+
+    bucket = storage.Client.create_anonymous_client().bucket(BUCKET)
+    return {Path(blob.name).name: blob for blob in bucket.list_blobs()}
+
+
 @pytest.mark.slow
 def test_isopach_itself_is_staged_from_its_sources(
     sent: Path, dataflow: Service, tmp_path: Path
@@ -209,10 +240,7 @@ def test_isopach_itself_is_staged_from_its_sources(
     dataflow.fails = "enough"
     with pytest.raises(DataflowError, match="enough"):
         night(sent, "lake", on_dataflow(options(dataflow, sent, packages=[])))
-    from google.cloud import storage
-
-    bucket = storage.Client.create_anonymous_client().bucket(BUCKET)
-    staged = {Path(blob.name).name: blob for blob in bucket.list_blobs()}
+    staged = blobs()
     assert "pipeline.pb" in staged
     staged["workflow.tar.gz"].download_to_filename(tmp_path / "workflow.tar.gz")
     with tarfile.open(tmp_path / "workflow.tar.gz") as package:

@@ -25,13 +25,13 @@ BUCKET = "acme-temp"
 class Service:
     """What the API was asked, and what it answers; `runs` jobs before it says that they are done.
 
-    `fails` is a worker's error, `conflicts` tells that a job of the name is running.
+    `fails` is a worker's error, `refuses` the status that a job is refused with.
     """
 
     endpoint: str = ""
     runs: bool = False
     fails: str = ""
-    conflicts: bool = False
+    refuses: int = 0
     requests: list[tuple[str, str]] = field(default_factory=list)
     jobs: list[dict[str, Any]] = field(default_factory=list)
     launches: list[dict[str, Any]] = field(default_factory=list)
@@ -79,8 +79,8 @@ class Service:
         return path
 
     def _create(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        if self.conflicts:
-            return 409, {"error": {"code": 409, "message": "exists", "status": "ALREADY_EXISTS"}}
+        if self.refuses:
+            return self.refuses, {"error": {"code": self.refuses, "message": "refused"}}
         body = parsed("Job", body)
         self.jobs.append(body)
         self.state = "JOB_STATE_FAILED" if self.fails else self.state
