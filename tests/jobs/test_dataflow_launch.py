@@ -18,6 +18,7 @@ from rich.console import Console
 from small_night import assert_same, content
 
 from isopach.feeds.load import load_declaration
+from isopach.feeds.produce import main as produce
 from isopach.feeds.sales import write_night
 from isopach.jobs import dataflow as dataflow_settings
 from isopach.jobs import submit_command
@@ -97,6 +98,23 @@ def test_a_night_that_dataflow_stages_is_the_night_of_this_machine(
     assert runs["engine"].to_list() == ["DataflowRunner"]
     (job,) = dataflow.jobs
     check_request(job)
+
+
+@pytest.mark.slow
+def test_a_night_is_compared_with_its_stream_there_as_well(sent: Path, dataflow: Service) -> None:
+    dataflow.runs = True
+    produce(["--date", f"{DAY}", "--rows", "2000", "--faults", "--to", f"spool:{sent / 'spool'}"])
+    for lake in ("there", "here"):
+        stream = ["stream", "sales", "--source", f"spool:{sent / 'spool'}", "--until-idle"]
+        assert isopach(*stream, "--lake", sent / lake).code == 0
+    there = night(sent, "there", on_dataflow(options(dataflow, sent)))
+    here = night(sent, "here", Options())
+    assert (there.compared, there.differing) == (here.compared, here.differing)
+    assert there.causes == here.causes != {}
+    first, second = dataflow.jobs
+    assert first["name"] == second["name"]
+    assert "Stage groups" in step_names(first)
+    assert "Stage groups" not in step_names(second)
 
 
 def check_request(job: dict[str, Any]) -> None:
