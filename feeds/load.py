@@ -80,6 +80,21 @@ def load_declaration(name: str) -> Declaration:
 
 def load_feed(path: Path) -> Feed:
     """Load a feed declaration; raises DeclarationError."""
+    data, root = load_mapping(path, "a feed is a mapping, `feed: name` first")
+    try:
+        return Feed.model_validate(data, context={"folder": path.parent})
+    except ValidationError as error:
+        raise DeclarationError(
+            _split(faults_of(error, str(path), lambda loc: line_of(root, loc), SCHEMA_OF), root)
+        ) from error
+
+
+def load_mapping(path: Path, otherwise: str) -> tuple[dict[str, Any], yaml.Node | None]:
+    """Return what a YAML file says, with the nodes that know the lines; raises DeclarationError.
+
+    Args:
+        otherwise: what is said of a file that holds something else than a mapping.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         root = yaml.compose(text, Loader=_Loader)
@@ -89,13 +104,8 @@ def load_feed(path: Path) -> Feed:
     except yaml.YAMLError as error:
         raise DeclarationError([_not_yaml(error, path)]) from error
     if not isinstance(data, dict):
-        raise DeclarationError([Fault(str(path), 1, "", "a feed is a mapping, `feed: name` first")])
-    try:
-        return Feed.model_validate(data, context={"folder": path.parent})
-    except ValidationError as error:
-        raise DeclarationError(
-            _split(faults_of(error, str(path), lambda loc: _line(root, loc), SCHEMA_OF), root)
-        ) from error
+        raise DeclarationError([Fault(str(path), 1, "", otherwise)])
+    return data, root
 
 
 def _reason(error: OSError | UnicodeDecodeError) -> str:
@@ -117,13 +127,13 @@ def _split(faults: list[Fault], root: yaml.Node | None) -> list[Fault]:
         for message in fault.message.split("\n"):
             field = fault.field or message.split(":", 1)[0].strip()
             named = not fault.field and ":" in message and " " not in field
-            line = _line(root, tuple(field.split("."))) if named else fault.line
+            line = line_of(root, tuple(field.split("."))) if named else fault.line
             text = message.split(":", 1)[1].strip() if named else message
             split.append(Fault(fault.file, line, field if named or fault.field else "", text))
     return split
 
 
-def _line(node: yaml.Node | None, loc: tuple[str | int, ...]) -> int | None:
+def line_of(node: yaml.Node | None, loc: tuple[str | int, ...]) -> int | None:
     """Return the line of the deepest part of a location that the file has."""
     line = node.start_mark.line + 1 if node else None
     for step in loc:

@@ -20,6 +20,7 @@ from isopach.jobs import (
     report_command,
     status_command,
     stream_command,
+    submit_command,
     suite_command,
 )
 from isopach.jobs.arguments import (
@@ -56,6 +57,7 @@ app.command(epilog=evidence_command.VERIFY_EXAMPLES)(evidence_command.verify)
 app.command(epilog=status_command.EXAMPLES)(status_command.status)
 app.command(epilog=replay_command.EXAMPLES)(replay_command.replay)
 app.command(epilog=report_command.EXAMPLES)(report_command.report)
+app.add_typer(submit_command.app, name="submit")
 
 
 def main() -> None:

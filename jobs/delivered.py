@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from isopach.expectations.rules import row_rules
 from isopach.jobs.audits import audit
 from isopach.jobs.inputs import Scope
-from isopach.jobs.runners import pipeline_on
+from isopach.jobs.runners import pipeline_on, run_to_end
 from isopach.lake.places import Place
 from isopach.lake.staged import Staged
 from isopach.lake.verdicts import Verdict
@@ -72,7 +72,7 @@ class Delivered:
             plan=self.salting,
             wave=wave,
         )
-        pipeline.run().wait_until_finish()
+        run_to_end(pipeline)
 
     def audit(self, staged: Staged) -> tuple[list[Verdict], list[str]]:
         """Judge each delivery, and each site without one."""

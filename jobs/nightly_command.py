@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated
+from datetime import date
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -29,6 +31,11 @@ from isopach.jobs.arguments import (
     place_of,
 )
 from isopach.jobs.failures import DONE, HELD, explained
+
+if TYPE_CHECKING:
+    from isopach.feeds.load import Declaration
+    from isopach.jobs.inputs import Input
+    from isopach.jobs.nightly import Options
 
 EXAMPLES = (
     "isopach nightly sales --landing landing --date 2026-03-08 --lake lake\n\n"
@@ -63,18 +70,32 @@ def nightly(
     declaration = declaration_of(feed)
     check_sites(declaration, site)
     check_runner(runner)
-    from isopach.jobs import show
-    from isopach.jobs.nightly import Options, run_night
-    from isopach.jobs.progress import Progress
+    from isopach.jobs.nightly import Options
 
     options = Options(only=frozenset(site) if site else None, runner=runner, memory=budget)
+    with explained(err):
+        given = input_of(landing, source, source_settings, declaration)
+    run_nights(declaration, given, lake, [(one, options) for one in days], as_json)
+
+
+def run_nights(
+    declaration: Declaration,
+    given: Input,
+    lake: str,
+    nights: Sequence[tuple[date, Options]],
+    as_json: bool,
+) -> NoReturn:
+    """Run nights one after the other, print what came of each, and end with the exit code."""
+    from isopach.jobs import show
+    from isopach.jobs.nightly import run_night
+    from isopach.jobs.progress import Progress
+
     held, documents = False, []
     try:
         with explained(err):
-            given = input_of(landing, source, source_settings, declaration)
             home = place_of(lake)
-            for one in days:
-                summary = run_night(declaration, given, home, one, options, Progress(err))
+            for day, options in nights:
+                summary = run_night(declaration, given, home, day, options, Progress(err))
                 held = held or bool(summary.held)
                 document = {**asdict(summary), "rows_per_second": summary.rows_per_second}
                 documents.append(document)
@@ -82,5 +103,5 @@ def nightly(
                     show.night(out, summary)
     finally:  # also those before one that failed
         if as_json and documents:
-            print(json.dumps(documents[0] if len(days) == 1 else {"nights": documents}))
+            print(json.dumps(documents[0] if len(nights) == 1 else {"nights": documents}))
     sys.exit(HELD if held else DONE)

@@ -12,7 +12,7 @@ import polars as pl
 
 from isopach.feeds.feed import Feed
 from isopach.feeds.load import Declaration
-from isopach.jobs.runners import pipeline_on
+from isopach.jobs.runners import pipeline_on, run_to_end
 from isopach.lake.commits import Snapshot, newest
 from isopach.lake.landings import NUMBER
 from isopach.lake.places import Place
@@ -127,7 +127,7 @@ def compare_rows(
         to=to,
         plan=plan_salts(rows, 2 * feed.salting.target_rows),
     )
-    pipeline.run().wait_until_finish()
+    run_to_end(pipeline)
     parts = [pl.read_parquet(place.read_bytes()) for place in found_files(folder)]
     return pl.concat([pl.DataFrame(schema=DIFFERENCE), *parts])
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from isopach.jobs.audits import audit_events
 from isopach.jobs.inputs import Scope
-from isopach.jobs.runners import pipeline_on
+from isopach.jobs.runners import pipeline_on, run_to_end
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.staged import Staged
@@ -99,7 +99,7 @@ class Reread:
             plan=self.salting,
             wave=wave,
         )
-        pipeline.run().wait_until_finish()
+        run_to_end(pipeline)
 
     def audit(self, staged: Staged) -> tuple[list[Verdict], list[str]]:
         """Judge each site that sends on the date."""

@@ -17,3 +17,13 @@ def pipeline_on(runner: str, options: Sequence[str]) -> beam.Pipeline:
     return beam.Pipeline(
         runner=FnApiRunner() if embedded else runner, options=PipelineOptions(list(options))
     )
+
+
+def run_to_end(pipeline: beam.Pipeline) -> None:
+    """Run a pipeline, and return when it has ended well; raises what it failed with."""
+    if type(pipeline.runner).__name__ == "DataflowRunner":
+        from isopach.jobs.dataflow_jobs import run_job
+
+        run_job(pipeline)
+    else:
+        pipeline.run().wait_until_finish()

@@ -25,6 +25,7 @@ from isopach.jobs.stream_gate import gating
 from isopach.lake.commits import check_columns, create_or_open
 from isopach.lake.ledger import new_run, record_run
 from isopach.lake.places import Place
+from isopach.lake.tables import FeedTables
 from isopach.pipelines.committing import Committer
 from isopach.pipelines.logs import Log
 from isopach.pipelines.watching import landed_rows
@@ -65,21 +66,7 @@ def run_stream(
     for a log that is not there, and SchemaChangeError.
     """
     started, feed = monotonic(), declaration.feed
-    check_suites(declaration)
-    to = feed_tables(declaration)
-    log.sources()
-    for table in to.all:
-        check_columns(lake, table)
-    for table in to.all:
-        create_or_open(lake, table)
-    finish_replays(declaration, lake, to)
-    for other in end_killed_streams(lake, to):
-        LOG.warning(
-            "%s of %s streams this feed too: each row still lands once, but the two hold "
-            "each other up",
-            other.process,
-            other.run,
-        )
+    to = open_tables(declaration, log, lake)
     if isinstance(options, micro_batches.Options):
         cadence, engine = "micro-batch", options.runner
     else:
@@ -126,6 +113,29 @@ def run_stream(
         stuck=reading.stuck,
         gate=gate.failed,
     )
+
+
+def open_tables(declaration: Declaration, log: Log, lake: Place) -> FeedTables:
+    """Return a feed's tables, made where they are not there, once a stream may land in them.
+
+    Tells of other streams of the feed. Raises LogError, SchemaChangeError, DeclarationError.
+    """
+    check_suites(declaration)
+    to = feed_tables(declaration)
+    log.sources()
+    for table in to.all:
+        check_columns(lake, table)
+    for table in to.all:
+        create_or_open(lake, table)
+    finish_replays(declaration, lake, to)
+    for other in end_killed_streams(lake, to):
+        LOG.warning(
+            "%s of %s streams this feed too: each row still lands once, but the two hold "
+            "each other up",
+            other.process,
+            other.run,
+        )
+    return to
 
 
 @contextmanager

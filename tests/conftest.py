@@ -9,7 +9,7 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent / "services"))
 
-from fixtures import broker  # noqa: F401
+from fixtures import broker, dataflow  # noqa: F401
 
 settings.register_profile("isopach", deadline=None)
 settings.load_profile("isopach")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from jars import missing_tools
@@ -21,3 +22,16 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         yield service.start()
     finally:
         service.stop()
+
+
+@pytest.fixture
+def dataflow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
+    """A stand-in of the Dataflow API, beside one of Cloud Storage that has a bucket."""
+    pytest.importorskip("google.cloud.dataflow", reason="not installed: isopach[gcp]")
+    from dataflow import Service, bucket_served, served
+
+    with bucket_served() as endpoint, served(Service()) as service:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
+        account = service.credentials(tmp_path / "account.json")
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(account))
+        yield service
