@@ -63,7 +63,7 @@ Image = Annotated[
     str,
     _like(
         r"[a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)+(?::[\w.-]+|@sha256:[0-9a-f]{64})",
-        "an image with its tag or digest, as in REGION-docker.pkg.dev/PROJECT/REPOSITORY/isopach:1",
+        "an image with its tag or digest, as in REGISTRY/isopach:1",
     ),
 ]
 Endpoint = Annotated[

@@ -25,7 +25,7 @@ LEAST = {
     "region": "europe-west3",
     "temp_location": "gs://acme-temp/dataflow",
 }
-IMAGE = "europe-west3-docker.pkg.dev/acme-nights/isopach/stream:0.1.0"
+IMAGE = "registry.example/acme-nights/isopach/stream:0.1.0"
 
 
 def settings(folder: Path, **fields: Any) -> Path:

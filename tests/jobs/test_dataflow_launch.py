@@ -267,7 +267,7 @@ def test_isopach_itself_is_staged_from_its_sources(
 
 
 def test_a_template_is_launched(tmp_path: Path, dataflow: Service) -> None:
-    image = "europe-west3-docker.pkg.dev/acme-nights/isopach/stream:0.1.0"
+    image = "registry.example/acme-nights/isopach/stream:0.1.0"
     settings = options(dataflow, tmp_path, packages=[], container_image=image)
     path = written(settings, tmp_path)
     asked = ["--settings", path, "--source", "kafka:b1:9093/sales", "--lake", "gs://lake/nights"]
