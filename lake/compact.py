@@ -28,11 +28,11 @@ def compact(lake: Place, table: Table, fewest: int = FEWEST) -> int:
     they are left for the next time.
     """
     now = newest(lake, table)
-    groups = list(_groups(now.files, fewest)) if now else []
+    groups = list(small_groups(now.files, fewest)) if now else []
     return sum(_join(lake, table, group) for group in groups)
 
 
-def _groups(files: Sequence[Active], fewest: int) -> Iterator[list[Active]]:
+def small_groups(files: Sequence[Active], fewest: int) -> Iterator[list[Active]]:
     """Yield small files that lie in one partition, of at most MOST bytes together."""
     by_partition: dict[tuple[tuple[str, str | None], ...], list[Active]] = defaultdict(list)
     for file in files:
