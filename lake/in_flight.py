@@ -75,6 +75,8 @@ def _staged(folder: Place, feed: str) -> Iterator[str]:
 
 def _landed(folder: Place, feed: str) -> Iterator[str]:
     for entry in folder.entries() if folder.exists() else ():
+        if not entry.base_name.endswith(".json"):
+            continue  # it is being written
         try:
             files = json.loads((folder / entry.base_name).read_bytes())["files"]
         except FileNotFoundError:
