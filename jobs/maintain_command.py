@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -20,7 +22,7 @@ from isopach.jobs.arguments import (
     place_of,
     seconds_of,
 )
-from isopach.jobs.failures import DONE, FAILED, explained
+from isopach.jobs.failures import BAD_USAGE, DONE, FAILED, explained
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -62,9 +64,9 @@ def maintain(
     from isopach.jobs.maintaining import maintain as carry_out
     from isopach.jobs.progress import Progress
 
-    with explained(err):
+    with explained(err), _engine("delta-rs" if dry_run else engine) as chosen:
         home, options = place_of(lake), Options(kept, dry_run)
-        done = carry_out(declaration, home, options, Progress(err), _engine(engine))
+        done = carry_out(declaration, home, options, Progress(err), chosen)
     if not done:
         err.print(f"{home.uri}: has no table of {declaration.feed.feed}", style="red")
         raise typer.Exit(FAILED)
@@ -92,7 +94,19 @@ def _retention(text: str) -> timedelta:
     return kept
 
 
-def _engine(name: EngineName) -> Engine:
+@contextmanager
+def _engine(name: EngineName) -> Iterator[Engine]:
+    """Give the engine of a name; Spark lives for as long as it is used."""
     from isopach.jobs.maintaining import DeltaRs
 
-    return DeltaRs()
+    if name == "delta-rs":
+        yield DeltaRs()
+        return
+    from isopach.jobs.maintaining_on_spark import SparkMissingError, on_spark
+
+    try:
+        with on_spark() as engine:
+            yield engine
+    except SparkMissingError as error:
+        err.print(str(error), style="red", markup=False, highlight=False)
+        raise typer.Exit(BAD_USAGE) from None

@@ -37,8 +37,8 @@ class Engine(Protocol):
 
     def delete(
         self, lake: Place, table: Table, files: Sequence[Stored], retention: timedelta, told: Told
-    ) -> int:
-        """Delete files that no version within the retention has; return the bytes freed."""
+    ) -> list[Stored]:
+        """Delete files that no version within the retention has; return those deleted."""
 
 
 class DeltaRs:
@@ -55,7 +55,7 @@ class DeltaRs:
 
     def delete(
         self, lake: Place, table: Table, files: Sequence[Stored], retention: timedelta, told: Told
-    ) -> int:
+    ) -> list[Stored]:
         return delete(lake, table, files, lambda gone: told(f"{gone:,} of {len(files):,}"))
 
 
@@ -118,11 +118,10 @@ class Maintenance:
         self.step(0, "joining")
         self.engine.join(self.lake, self.table, near, lambda text: self.step(0, f"joining: {text}"))
         self.step(1, "looking for what is not needed")
-        gone = self._deletable()
-        freed = self.engine.delete(
+        gone = self.engine.delete(
             self.lake,
             self.table,
-            gone,
+            self._deletable(),
             self.options.retention,
             lambda text: self.step(1, f"deleting: {text}"),
         )
@@ -137,7 +136,7 @@ class Maintenance:
             files,
             len(after.files),
             len(gone),
-            freed,
+            sum(file.size for file in gone),
             list(self._faults(after, fences)),
         )
 

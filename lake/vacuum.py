@@ -59,22 +59,25 @@ def deletable(
     ]
 
 
-def delete(lake: Place, table: Table, files: Sequence[Stored], told: Callable[[int], None]) -> int:
-    """Delete files, and return the bytes freed; `told` is called with how many are gone so far."""
-    place, freed = table.place(lake), 0
+def delete(
+    lake: Place, table: Table, files: Sequence[Stored], told: Callable[[int], None]
+) -> list[Stored]:
+    """Delete files, and return those deleted; `told` is called with how many are gone so far."""
+    place, gone = table.place(lake), []
     with ThreadPoolExecutor(DELETERS) as pool:
-        for number, size in enumerate(pool.map(lambda file: _delete(place, file), files), 1):
-            freed += size
+        done = pool.map(lambda file: _deleted(place / file.path), files)
+        for number, (file, deleted) in enumerate(zip(files, done, strict=True), 1):
+            gone += [file] if deleted else []
             told(number)
-    return freed
+    return gone
 
 
-def _delete(place: Place, file: Stored) -> int:
+def _deleted(place: Place) -> bool:
     try:
-        (place / file.path).delete()
+        place.delete()
     except FileNotFoundError:
-        return 0  # another was first
-    return file.size
+        return False  # another was first
+    return True
 
 
 def stored_files(lake: Place, table: Table) -> Iterator[Stored]:
