@@ -64,9 +64,10 @@ def maintain(
     from isopach.jobs.maintaining import maintain as carry_out
     from isopach.jobs.progress import Progress
 
-    with explained(err), _engine("delta-rs" if dry_run else engine) as chosen:
+    with explained(err):
         home, options = place_of(lake), Options(kept, dry_run)
-        done = carry_out(declaration, home, options, Progress(err), chosen)
+        with _engine("delta-rs" if dry_run else engine) as chosen:
+            done = carry_out(declaration, home, options, Progress(err), chosen)
     if not done:
         err.print(f"{home.uri}: has no table of {declaration.feed.feed}", style="red")
         raise typer.Exit(FAILED)

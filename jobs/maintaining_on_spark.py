@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class SparkMissingError(RuntimeError):
-    """Spark is asked for and not installed."""
+    """Spark is asked for, and is not installed or does not start."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,12 @@ def on_spark() -> Iterator[OnSpark]:
         raise SparkMissingError(
             "--engine spark needs Spark: pip install 'isopach[spark]'"
         ) from None
-    spark = session()
+    from pyspark.errors import PySparkRuntimeError
+
+    try:
+        spark = session()
+    except PySparkRuntimeError as error:
+        raise SparkMissingError(f"Spark does not start; it needs Java 17: {error}") from None
     try:
         yield OnSpark(spark)
     finally:

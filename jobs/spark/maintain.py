@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,9 +66,22 @@ def session(more: Iterable[tuple[str, str]] = ()) -> SparkSession:
     if not submitted:
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
         builder = configure_spark_with_delta_pip(builder.master("local[*]"))
-    spark = builder.getOrCreate()
+    with _printing_to_stderr():
+        spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
     return spark
+
+
+@contextmanager
+def _printing_to_stderr() -> Iterator[None]:
+    """Have a process that is started here print to stderr: Delta prints what it deletes."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def optimize(
@@ -99,7 +113,9 @@ def vacuum(spark: SparkSession, table: str, files: Sequence[Candidate], hours: f
     rows = [(f"{root}/{file.path}", file.size, False, file.changed) for file in files]
     inventory: DataFrame = spark.createDataFrame(rows, INVENTORY)
     inventory.createOrReplaceTempView("inventory")
-    spark.sql(f"VACUUM delta.`{table}` USING INVENTORY inventory RETAIN {hours} HOURS")
+    spark.sql(
+        f"VACUUM delta.`{table}` USING INVENTORY (SELECT * FROM inventory) RETAIN {hours} HOURS"
+    )
 
 
 def _qualified(spark: SparkSession, table: str) -> str:
