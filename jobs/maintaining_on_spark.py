@@ -15,7 +15,7 @@ from isopach.lake.commits import newest
 from isopach.lake.compact import small_groups
 from isopach.lake.places import Place
 from isopach.lake.tables import Table
-from isopach.lake.vacuum import Stored
+from isopach.lake.vacuum import Stored, delete
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -53,6 +53,8 @@ class OnSpark:
         named = [Candidate(f.path, f.size, int(f.changed.timestamp() * 1000)) for f in files]
         hours = retention.total_seconds() / 3600
         vacuum(self.spark, _address(table.place(lake)), named, hours)
+        rest = [file for file in files if not _is_data(file.path)]  # to Delta these are hidden
+        delete(lake, table, rest, lambda _: None)
         return [file for file in files if _is_gone(table.place(lake) / file.path)]
 
 
@@ -93,3 +95,8 @@ def _address(place: Place) -> str:
 
 def _is_gone(place: Place) -> bool:
     return bool(place.info().type == pafs.FileType.NotFound)
+
+
+def _is_data(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.endswith(".parquet") and not name.startswith(".")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -127,3 +130,36 @@ def test_z_order_keeps_rows_and_streams_go_on(spark: Any, tmp_path: Path) -> Non
     stream.deliver("nyc", rows("nyc", 4))
     stream.run(only=frozenset({"nyc"}))
     assert stream.findings() == []
+
+
+def test_the_command_prints_one_document(tmp_path: Path) -> None:
+    stream = SmallStream.at(tmp_path)
+    land(stream, sent(0, 4), 0)
+    command = [sys.executable, "-m", "isopach.jobs.cli", "maintain", str(tmp_path / "visits.yaml")]
+    command += ["--lake", stream.lake.path, "--engine", "spark", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    document = json.loads(done.stdout)
+    assert document["engine"] == "spark"
+    assert document["tables"][0]["files_after"] == 1
+
+
+def test_the_job_by_itself(tmp_path: Path) -> None:
+    stream = SmallStream.at(tmp_path)
+    land(stream, sent(0, 4), 0)
+    folder = Path(stream.lake.path) / "visits/records"
+    orphan = folder / f"business_date={DAY}/lost.parquet"
+    orphan.write_bytes(b"lost")
+    os.utime(orphan, (0, 0))
+    named = tmp_path / "files"
+    named.write_text(f"business_date={DAY}/lost.parquet\t4\t0\n")
+    job = Path(__file__).parents[2] / "jobs/spark/maintain.py"
+    packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
+    command = [sys.executable, "-m", "pyspark.find_spark_home"]
+    home = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    submit = [f"{home}/bin/spark-submit", "--master", "local[2]", "--packages", packages, str(job)]
+    options = ["--table", str(folder), "--z-order", "site,id", "--files", str(named)]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": home}
+    subprocess.run([*submit, *options], env=environment, check=True, timeout=300)
+    assert not orphan.exists()
+    assert stream.findings() == []
+    assert len(data_files(stream, "records")) == 4 + 1

@@ -68,4 +68,7 @@ def said(lake: SmallStream) -> Content:
 
 def data_files(lake: SmallStream, table: str) -> set[str]:
     """Return the names of the data files of one of the feed's tables, visible or not."""
-    return {path.name for path in Path(lake.lake.path, "visits", table).glob("business_date=*/*")}
+    return {
+        path.name
+        for path in Path(lake.lake.path, "visits", table).glob("business_date=*/*.parquet")
+    }
