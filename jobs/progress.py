@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -59,3 +59,22 @@ class Progress:
                 if watcher:
                     watcher.join()
         seconds[name.lower()] = round(perf_counter() - start, 3)
+
+    @contextmanager
+    def steps(self, name: str, total: int) -> Iterator[Callable[[int, str], None]]:
+        """Show steps of known number; yields a function that says how many are done, and what now.
+
+        Args:
+            name: what the steps are of.
+        """
+        columns = [
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[said]}"),
+            TimeElapsedColumn(),
+        ]
+        shown = self.console.is_terminal
+        with Bars(*columns, console=self.console, disable=not shown, transient=True) as bars:
+            task = bars.add_task(name, total=total, said="")
+            yield lambda done, said: bars.update(task, completed=done, said=said)

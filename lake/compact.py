@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 import polars as pl
 
 from isopach.lake.commits import Active, Change, Snapshot, commit, newest
-from isopach.lake.files import DataFile
 from isopach.lake.places import Place
 from isopach.lake.replace import read_file, write_rows
 from isopach.lake.tables import Table
@@ -28,11 +27,11 @@ def compact(lake: Place, table: Table, fewest: int = FEWEST) -> int:
     they are left for the next time.
     """
     now = newest(lake, table)
-    groups = list(_groups(now.files, fewest)) if now else []
+    groups = list(small_groups(now.files, fewest)) if now else []
     return sum(_join(lake, table, group) for group in groups)
 
 
-def _groups(files: Sequence[Active], fewest: int) -> Iterator[list[Active]]:
+def small_groups(files: Sequence[Active], fewest: int) -> Iterator[list[Active]]:
     """Yield small files that lie in one partition, of at most MOST bytes together."""
     by_partition: dict[tuple[tuple[str, str | None], ...], list[Active]] = defaultdict(list)
     for file in files:
@@ -53,20 +52,19 @@ def _groups(files: Sequence[Active], fewest: int) -> Iterator[list[Active]]:
 def _join(lake: Place, table: Table, files: Sequence[Active]) -> int:
     rows = pl.concat(read_file(lake, table, file, table.schema.names) for file in files)
     joined = write_rows(lake, table, rows)
+    tried = won = False
 
     def decide(now: Snapshot) -> Change | None:
+        nonlocal tried, won
         there = {file.path for file in now.files}
-        if joined.path in there or not {file.path for file in files} <= there:
-            return None
-        return Change([joined], files, same_rows=True)
+        there_already = joined.path in there
+        possible = {file.path for file in files} <= there
+        tried, won = tried or possible, possible or there_already
+        return Change([joined], files, same_rows=True) if possible and not there_already else None
 
     commit(lake, table, decide)
-    if _is_there(lake, table, joined):
+    if won:
         return len(files) - 1
-    (table.place(lake) / joined.path).delete()
+    if not tried:  # else a version may have it, if only the answer was lost
+        (table.place(lake) / joined.path).delete()
     return 0
-
-
-def _is_there(lake: Place, table: Table, file: DataFile) -> bool:
-    now = newest(lake, table)
-    return now is not None and file.path in {active.path for active in now.files}

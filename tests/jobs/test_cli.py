@@ -38,6 +38,7 @@ COMMANDS = [
     "report",
     "suite",
     "evidence",
+    "maintain",
     "verify",
     "demo",
 ]

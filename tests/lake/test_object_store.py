@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import boto3
@@ -17,8 +18,11 @@ import pytest
 from tiny import DAY, TABLE, add, commit_many, ids, rows, stored, write
 
 from isopach.lake.commits import CommitRefusedError, version
+from isopach.lake.compact import compact
+from isopach.lake.delta_log import read_log, tidy_log
 from isopach.lake.places import Place, _filesystem
 from isopach.lake.replace import replace_rows, upsert
+from isopach.lake.vacuum import deletable, delete
 
 
 def free_port() -> int:
@@ -126,3 +130,21 @@ def test_processes_lose_and_double_nothing_in_a_bucket(lake: Place) -> None:
     assert [worker.exitcode for worker in workers] == [0] * 3
     assert ids(lake) == sorted(f"{who}-{n}" for who in range(3) for n in range(5))
     assert version(lake, TABLE) == 15
+
+
+def test_what_nobody_needs_is_deleted_in_a_bucket(lake: Place) -> None:
+    for n in range(3):
+        add(lake, write(lake, f"f{n}", rows([f"{n}"])))
+    compact(lake, TABLE, fewest=2)
+    week, later = timedelta(days=7), datetime.now(UTC) + timedelta(days=8)
+    assert deletable(lake, TABLE, "till", week, datetime.now(UTC)) == []
+    gone = deletable(lake, TABLE, "till", week, later)
+    assert sorted(file.path for file in gone) == [
+        f"business_date={DAY}/f{n}.parquet" for n in "012"
+    ]
+    assert delete(lake, TABLE, gone, lambda _: None) == gone
+    assert deletable(lake, TABLE, "till", week, later) == []
+    before = read_log(lake, TABLE).fences()
+    assert tidy_log(lake, TABLE, week)
+    assert read_log(lake, TABLE).fences() == before == {"isopach/writer": 4}
+    assert ids(lake) == ["0", "1", "2"]

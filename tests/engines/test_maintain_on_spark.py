@@ -1,0 +1,165 @@
+"""Spark maintains what delta-rs writes, while a stream appends and a run waits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from small_night import DAY, rows
+from small_stream import SmallStream, announced, assert_same_streams, line, once_each
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
+
+from maintained import data_files, fences, maintained, said
+
+from isopach.jobs.maintaining_on_spark import OnSpark
+
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17"),
+]
+SOURCE = "spool:visits/0"
+LONG_AGO = timedelta(days=20)
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    pytest.importorskip("delta", reason="needs the extra [spark]")
+    from isopach.jobs.spark.maintain import session
+
+    found = session([("spark.driver.memory", "1g")])
+    yield found
+    found.stop()
+
+
+def sent(first: int, end: int) -> list[str]:
+    return [
+        line("nyc" if n % 3 else "pago", f"x{n}", f"{DAY}T{16 + n % 7}:00", minutes=n % 3)
+        for n in range(first, end)
+    ]
+
+
+def land(stream: SmallStream, lines: list[str], first: int) -> None:
+    lander = stream.lander()
+    lander.learn()
+    lander.land(announced({SOURCE: lines}))
+    for n in range(first, len(lines)):
+        assert lander.land([stream.interval(SOURCE, lines, n, n + 1)]) == []
+    lander.flush()
+
+
+def aged(stream: SmallStream) -> None:
+    """Have all that was written so far be old."""
+    for path in Path(stream.lake.path).rglob("*"):
+        then = (datetime.now(UTC) - LONG_AGO).timestamp()
+        os.utime(path, (then, then))
+
+
+def test_beside_a_stream_nothing_is_lost(
+    spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream, lines = SmallStream.at(tmp_path), sent(0, 40)
+    with monkeypatch.context() as then:  # Delta goes by what commits say of when they removed
+        now = time.time
+        then.setattr("isopach.lake.commits.time.time", lambda: now() - LONG_AGO.total_seconds())
+        land(stream, lines[:20], 0)
+        maintained(stream, days=0)
+        stream.deliver("kathmandu", rows("kathmandu", 5), rows=7)
+        stream.run(only=frozenset({"kathmandu"}))
+    aged(stream)
+    orphan = Path(stream.lake.path) / f"visits/records/business_date={DAY}/lost.parquet"
+    orphan.write_bytes(b"lost")
+    os.utime(orphan, (0, 0))
+    held = {name for name in data_files(stream, "records") if name.startswith("20")}
+    assert held
+    before = data_files(stream, "records")
+    reached = fences(stream)
+    failed: list[BaseException] = []
+
+    def streamed() -> None:
+        try:
+            land(stream, lines, 20)
+        except BaseException as error:
+            failed.append(error)
+
+    writer = Thread(target=streamed)
+    writer.start()
+    gone = 0
+    while writer.is_alive() or not gone:
+        done = maintained(stream, days=0, engine=OnSpark(spark))
+        gone += next(one for one in done if one.table == "visits/records").deleted
+    writer.join()
+    assert failed == []
+    assert stream.positions() == once_each({SOURCE: lines})
+    assert stream.findings() == []
+    for table, names in reached.items():
+        assert fences(stream)[table].keys() >= names.keys()
+    said_before, reached = said(stream), fences(stream)
+    maintained(stream, days=0, engine=OnSpark(spark))
+    assert_same_streams(said_before, said(stream))
+    assert fences(stream) == reached, "Spark's commits leave them as they are"
+    after = data_files(stream, "records")
+    assert len(before - after) == 21, "those joined weeks ago, and the orphan"
+    assert held <= after
+
+
+def test_z_order_keeps_rows_and_streams_go_on(spark: Any, tmp_path: Path) -> None:
+    stream, lines = SmallStream.at(tmp_path), sent(0, 8)
+    land(stream, lines, 0)
+    before = said(stream)
+    (records, *_) = maintained(stream, days=0, engine=OnSpark(spark))
+    assert (records.files_before, records.files_after) == (8, 1)
+    assert_same_streams(before, said(stream))
+    lines = sent(0, 12)
+    land(stream, lines, 8)
+    assert stream.positions() == once_each({SOURCE: lines})
+    stream.deliver("nyc", rows("nyc", 4))
+    stream.run(only=frozenset({"nyc"}))
+    assert stream.findings() == []
+
+
+def test_the_command_prints_one_document(tmp_path: Path) -> None:
+    stream = SmallStream.at(tmp_path)
+    land(stream, sent(0, 4), 0)
+    command = [sys.executable, "-m", "isopach.jobs.cli", "maintain", str(tmp_path / "visits.yaml")]
+    command += ["--lake", stream.lake.path, "--engine", "spark", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    document = json.loads(done.stdout)
+    assert document["engine"] == "spark"
+    assert document["tables"][0]["files_after"] == 1
+
+
+def test_the_job_by_itself(tmp_path: Path) -> None:
+    stream = SmallStream.at(tmp_path)
+    land(stream, sent(0, 4), 0)
+    folder = Path(stream.lake.path) / "visits/records"
+    orphan = folder / f"business_date={DAY}/lost.parquet"
+    orphan.write_bytes(b"lost")
+    os.utime(orphan, (0, 0))
+    named = tmp_path / "files"
+    named.write_text(f"business_date={DAY}/lost.parquet\t4\t0\n")
+    job = Path(__file__).parents[2] / "jobs/spark/maintain.py"
+    packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
+    command = [sys.executable, "-m", "pyspark.find_spark_home"]
+    home = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    submit = [f"{home}/bin/spark-submit", "--master", "local[2]", "--packages", packages, str(job)]
+    options = ["--table", str(folder), "--z-order", "site,id", "--files", str(named)]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": home}
+    subprocess.run([*submit, *options], env=environment, check=True, timeout=300)
+    assert not orphan.exists()
+    assert stream.findings() == []
+    assert len(data_files(stream, "records")) == 4 + 1
