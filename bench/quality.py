@@ -15,10 +15,11 @@ import yaml
 from deltalake import DeltaTable
 from rich.table import Table
 
+from bench.feed import bare_sales
 from bench.night import CACHE, DAY
 from bench.race import Say, scratch
 from bench.reconcile import isopach
-from isopach.feeds.load import SHIPPED, load_declaration
+from isopach.feeds.load import load_declaration
 from isopach.feeds.sales import write_night
 
 PLAIN = """
@@ -85,14 +86,14 @@ def race(rows: int, *, repeat: int = 3, cache: Path = CACHE, say: Say = print) -
         folder.mkdir()
         say(f"writing {rows:,} rows")
         write_night(folder / "landing", DAY, rows=rows)
-        bare = without_suites(folder)
+        bare = bare_sales(folder)
         stages: dict[bool, list[float]] = {True: [], False: []}
         gates: list[float] = []
         for turn in range(repeat):
             for suites in (False, True):
                 lake = folder / f"lake-{suites}-{turn}"
                 night = ["--landing", str(folder / "landing"), "--date", f"{DAY}"]
-                feed = "sales" if suites else str(bare)
+                feed = "sales" if suites else bare
                 phases = isopach(["nightly", feed, *night, "--lake", str(lake)])["phases"]
                 stages[suites].append(phases["stage"])
                 gates += [phases["gate"]] if suites else []
@@ -108,16 +109,6 @@ def race(rows: int, *, repeat: int = 3, cache: Path = CACHE, say: Say = print) -
             plain=seconds,
             equal=unexpected == found(lake),
         )
-
-
-def without_suites(folder: Path) -> Path:
-    """Write the feed of sales without its suites, and return its file."""
-    declared = yaml.safe_load((SHIPPED / "sales.yaml").read_text())
-    del declared["suite"]
-    (folder / "sites.csv").write_text((SHIPPED / "sites.csv").read_text())
-    path = folder / "sales.yaml"
-    path.write_text(yaml.safe_dump(declared, sort_keys=False))
-    return path
 
 
 def plain(lake: Path) -> tuple[float, dict[str, int | None]]:

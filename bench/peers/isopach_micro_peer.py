@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from bench.feed import bare_sales
 from bench.peers.stream_task import StreamTask, parse
 
 EVERY = "200ms"
@@ -15,7 +16,8 @@ def command(task: StreamTask, options: Sequence[str]) -> list[str]:
     """Return the command that lands the topic in the lake at `out`."""
     flags = ["--source", task.source, "--lake", str(task.out), *options]
     ending = ["--until-idle"] if task.until_idle else []
-    return [sys.executable, "-m", "isopach.jobs.cli", "stream", "sales", *flags, *ending, "--json"]
+    feed = bare_sales(task.out.with_name(f"{task.out.name}-feed"))
+    return [sys.executable, "-m", "isopach.jobs.cli", "stream", feed, *flags, *ending, "--json"]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from bench.feed import bare_sales
 from bench.peers.task import Task, parse
 
 
@@ -12,7 +13,8 @@ def command(task: Task) -> list[str]:
     """Return the command that consolidates the night into the lake at `out`."""
     options = {"--landing": task.landing, "--date": task.day, "--lake": task.out}
     flags = [str(word) for option in options.items() for word in option]
-    return [sys.executable, "-m", "isopach.jobs.cli", "nightly", "sales", *flags, "--json"]
+    feed = bare_sales(task.out.with_name(f"{task.out.name}-feed"))
+    return [sys.executable, "-m", "isopach.jobs.cli", "nightly", feed, *flags, "--json"]
 
 
 if __name__ == "__main__":
