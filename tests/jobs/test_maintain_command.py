@@ -117,5 +117,6 @@ def test_a_lake_without_the_feed_ends_with_1(stream: SmallStream) -> None:
 
 def test_a_missing_spark_is_named(stream: SmallStream, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "delta", None)
+    monkeypatch.delitem(sys.modules, "isopach.jobs.spark.maintain", raising=False)
     said = refused(maintain(stream, "--engine", "spark"), 2)
     assert said == "--engine spark needs Spark: pip install 'isopach[spark]'"
