@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import isopach.transforms.batches  # noqa: F401 registers the coder of dates
 from isopach.feeds.sites import Site, Sites
-from isopach.transforms.counts import MODULUS, SiteCounts, Tally, Window, add_tallies
+from isopach.transforms.counts import MODULUS, NAMED, SiteCounts, Tally, Window, add_tallies
 from isopach.transforms.windows import LAST, at_days_end
 
 ZONES = {
@@ -29,16 +29,19 @@ SITES = Sites(
         for name, zone in ZONES.items()
     }
 )
-NUMBERS = [name for name in Tally._fields if name != "extra"]
+NUMBERS = [name for name in Tally._fields if name not in NAMED]
+PAIRS = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 99)).map(
+    lambda found: tuple(sorted(found.items()))
+)
 TALLIES = st.builds(
-    lambda numbers, extra: Tally(**numbers, extra=tuple(sorted(extra.items()))),
+    lambda numbers, pairs: Tally(**numbers, **pairs),
     st.fixed_dictionaries(
         {
             name: st.integers(0, MODULUS - 1 if name.startswith("checksum") else 10**12)
             for name in NUMBERS
         }
     ),
-    st.dictionaries(st.sampled_from(["a", "b", "c"]), st.integers(1, 99)),
+    st.fixed_dictionaries(dict.fromkeys(NAMED, PAIRS)),
 )
 
 
@@ -48,10 +51,11 @@ def test_sums_of_sums_are_the_sum(tallies: list[Tally], cut: int, random: Any) -
     whole = add_tallies(tallies)
     for name in NUMBERS:
         assert getattr(whole, name) == sum(getattr(one, name) for one in tallies) % MODULUS
-    extra = [pair for one in tallies for pair in one.extra]
-    assert dict(whole.extra) == {
-        name: sum(rows for other, rows in extra if other == name) for name, _ in extra
-    }
+    for field in NAMED:
+        pairs = [pair for one in tallies for pair in getattr(one, field)]
+        assert dict(getattr(whole, field)) == {
+            name: sum(rows for other, rows in pairs if other == name) for name, _ in pairs
+        }
     shuffled = random.sample(tallies, len(tallies))
     parts = [add_tallies(shuffled[:cut]), add_tallies(shuffled[cut:]), add_tallies([])]
     assert add_tallies(parts) == whole
