@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 
 from isopach.expectations.rules import row_rules
+from isopach.feeds.rules import Rule
 from isopach.lake.landings import Reached
 from isopach.pipelines.committing import Committer
 from isopach.pipelines.intervals import Interval, intervals_of
@@ -100,7 +101,10 @@ def build(
         pipeline
         | "Ranges" >> beam.Create(ranges, reshuffle=not behind)
         | "Read" >> beam.FlatMap(read_range, log=log).with_output_types(Read)
-        | "Prepare" >> flat_map(prepared_intervals, to=to).with_output_types(tuple[int, Interval])
+        | "Prepare"
+        >> flat_map(prepared_intervals, to=to, rules=row_rules(to.feed)).with_output_types(
+            tuple[int, Interval]
+        )
     )
     if behind:
         _ = prepared | "Land behind" >> beam.ParDo(LandBehind(to, beats))
@@ -122,9 +126,11 @@ def read_range(bounds: Range, log: Log) -> Iterator[Read]:
         LOG.error("%s", error, extra={"source": bounds.source})
 
 
-def prepared_intervals(polled: Read, to: Committer) -> Iterator[tuple[int, Interval]]:
+def prepared_intervals(
+    polled: Read, to: Committer, rules: list[Rule]
+) -> Iterator[tuple[int, Interval]]:
     """Yield what a poll became, all under one key for the committer."""
-    for interval in intervals_of(*polled, to.feed, to.sites, row_rules(to.feed)):
+    for interval in intervals_of(*polled, to.feed, to.sites, rules):
         yield 0, interval
 
 
