@@ -16,7 +16,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from isopach.feeds.load import Declaration
-from isopach.jobs.engines import EngineError, portable
+from isopach.jobs.engines import UNBOUNDED, EngineError, portable
 from isopach.lake import tables
 from isopach.lake.commits import newest
 from isopach.lake.landings import Reached, landed
@@ -137,7 +137,7 @@ class Continuous:
         return landed(newest(self.to.lake, table), self._names)
 
     def _submit(self, options: list[str]) -> PipelineResult:
-        pipeline = beam.Pipeline(options=PipelineOptions(options))
+        pipeline = beam.Pipeline(options=PipelineOptions([*UNBOUNDED, *options]))
         build(
             pipeline,
             log=self.log,

@@ -8,10 +8,8 @@ from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from isopach.feeds.errors import DeclarationError, Fault, faults_of
-from isopach.feeds.load import line_of, load_mapping
 from isopach.jobs.dataflow_fields import (
     Account,
     Endpoint,
@@ -29,12 +27,10 @@ from isopach.jobs.dataflow_fields import (
     Subnetwork,
     Zone,
 )
+from isopach.jobs.settings import load_settings
 
 SETUP_FILE = Path(__file__).resolve().parents[1] / "pyproject.toml"
 """There where Isopach runs from its sources; an installed package has none."""
-SECRET = re.compile(
-    r"passw|secret|token|credential|api[-_.]?key|private[-_.]?key|sasl|jaas|-----BEGIN", re.I
-)
 OURS = 3
 """Labels that each job gets."""
 
@@ -114,66 +110,15 @@ class DataflowOptions(BaseModel):
         return [] if self.container_image else [str(SETUP_FILE)]
 
 
-SCHEMA = DataflowOptions.model_json_schema()
-
-
-def load_options(path: Path, given: Mapping[str, Any]) -> DataflowOptions:
-    """Load settings from a YAML file; raises DeclarationError with every fault found.
-
-    Args:
-        given: what the command line says, by field; it wins over the file.
-    """
-    data, root = load_mapping(path, "settings are a mapping, `project: …` first")
-    data = {**data, **given}
-
-    def fault(field: str, message: str) -> Fault:
-        loc = tuple(field.split(".")) if field else ()
-        if loc and loc[0] in given:
-            return Fault("--set", None, field, message)
-        return Fault(str(path), line_of(root, loc), field, message)
-
-    secrets = [fault(name, TOLD_BY_ALL) for name in _secret_names(data)]
-    if secrets:
-        raise DeclarationError(secrets)
-    try:
-        return DataflowOptions.model_validate(data)
-    except ValidationError as error:
-        found = faults_of(error, str(path), lambda _: None, SCHEMA)
-        raise DeclarationError([fault(*pair) for one in found for pair in _single(one)]) from error
-
-
 TOLD_BY_ALL = (
     "looks like a secret, and whoever sees a job sees its options: leave it out; "
     "workers sign in as service_account, and Kafka's settings are a file in container_image"
 )
 
 
-def _secret_names(data: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the fields, by path, whose names or texts look like secrets; never their values."""
-    for name, value in data.items():
-        listed = value if isinstance(value, list) else [value]
-        if SECRET.search(str(name)) or any(_tells(text) for text in listed):
-            yield str(name)
-        for inner in listed:
-            if isinstance(inner, dict):
-                yield from (f"{name}.{other}" for other in _secret_names(inner))
-
-
-def _tells(text: object) -> bool:
-    """Tell whether a text is a key, or sets something secret, as in `name=value`."""
-    if not isinstance(text, str):
-        return False
-    return "-----BEGIN" in text or ("=" in text and bool(SECRET.search(text.split("=", 1)[0])))
-
-
-def _single(fault: Fault) -> Iterator[tuple[str, str]]:
-    """Yield each problem of several settings by the field that it names."""
-    for message in fault.message.split("\n"):
-        if fault.field:
-            yield fault.field, message
-        else:
-            field, _, text = message.partition(": ")
-            yield field, text
+def load_options(path: Path, given: Mapping[str, Any]) -> DataflowOptions:
+    """Load settings from a YAML file; raises DeclarationError with every fault found."""
+    return load_settings(DataflowOptions, path, given, TOLD_BY_ALL)
 
 
 def job_name(*parts: str) -> str:

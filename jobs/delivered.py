@@ -61,7 +61,7 @@ class Delivered:
     def stage(self, wave: Wave, target: Target, runner: str, beam: Sequence[str]) -> None:
         """Stage a wave's pieces."""
         declaration = self.scope.declaration
-        pipeline = pipeline_on(runner, beam)
+        pipeline = pipeline_on(runner, beam, max(len(wave.groups), len(wave.pieces)))
         build(
             pipeline,
             feed=declaration.feed,

@@ -1,4 +1,4 @@
-"""Engines that run the continuous cadence, and the errors of starting them."""
+"""Engines that run beside us, and the errors of starting them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 YEAR = 366 * 24 * 60 * 60
 """Seconds; the default of five minutes also cuts the stream of job states, and so the job."""
 
+UNBOUNDED = ("--runner=PortableRunner", "--streaming")
+
 Say = Callable[[str], None]
 """Tells the user what takes long."""
 
@@ -20,7 +22,7 @@ class EngineError(OSError):
 
 @dataclass(frozen=True)
 class Engine:
-    """A running engine: where it takes jobs, and the options to submit them with.
+    """A running engine: where it takes jobs, and the options to send them with.
 
     `pid` is the process that takes the jobs, `log` what it has said so far.
     """
@@ -32,15 +34,12 @@ class Engine:
     log: Path
 
 
-def portable(endpoint: str, *more: str) -> tuple[str, ...]:
-    """Return Beam's options for an unbounded job whose worker lives in this process."""
+def portable(endpoint: str) -> tuple[str, ...]:
+    """Return Beam's options for jobs at an endpoint, whose worker lives in this process."""
     return (
-        "--runner=PortableRunner",
         f"--job_endpoint={endpoint}",
         f"--job_server_timeout={YEAR}",
         "--environment_type=LOOPBACK",
-        "--streaming",
-        *more,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,8 +34,8 @@ ANNOUNCER = "org.apache.beam.runners.jobsubmission.JobServerDriver"
 def flink(
     master: str = EMBEDDED,
     *,
+    streaming: bool = True,
     parallelism: int = 1,
-    checkpoint_milliseconds: int = 1000,
     heap: str = "1g",
     say: Say = print,
 ) -> Iterator[Engine]:
@@ -57,15 +58,11 @@ def flink(
     ):
         endpoint = process.wait_for(JOBS, START_SECONDS)
         process.wait_to_answer(endpoint, START_SECONDS)
-        options = portable(
-            endpoint,
+        options = (
+            *portable(endpoint),
             f"--job_name={job}",
             f"--parallelism={parallelism}",
-            f"--checkpointing_interval={checkpoint_milliseconds}",
-            "--max_bundle_time_mills=30",  # that is how the option is spelt
-            "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
-            "--state_backend=filesystem",  # in memory it holds 5 MB at most
-            f"--state_backend_storage_path=file://{state}/checkpoints",
+            *(unbounded(f"file://{state}/checkpoints") if streaming else ()),
             *(() if master == EMBEDDED else RETRIES),
         )
         try:
@@ -73,6 +70,17 @@ def flink(
         finally:
             if master != EMBEDDED:
                 cancel_jobs(master, job)
+
+
+def unbounded(checkpoints: str, every: timedelta = timedelta(seconds=1)) -> tuple[str, ...]:
+    """Return what Flink is told of a job without end."""
+    return (
+        f"--checkpointing_interval={every // timedelta(milliseconds=1)}",
+        "--max_bundle_time_mills=30",  # that is how the option is spelt
+        "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
+        "--state_backend=filesystem",  # in memory it holds 5 MB at most
+        f"--state_backend_storage_path={checkpoints}",
+    )
 
 
 def cancel_jobs(master: str, name: str) -> None:

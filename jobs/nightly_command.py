@@ -71,11 +71,12 @@ def nightly(
     check_sites(declaration, site)
     check_runner(runner)
     from isopach.jobs.nightly import Options
+    from isopach.jobs.runners import started
 
-    options = Options(only=frozenset(site) if site else None, runner=runner, memory=budget)
-    with explained(err):
+    only = frozenset(site) if site else None
+    with explained(err), started(Options(only, runner, budget)) as options:
         given = input_of(landing, source, source_settings, declaration)
-    run_nights(declaration, given, lake, [(one, options) for one in days], as_json)
+        run_nights(declaration, given, lake, [(one, options) for one in days], as_json)
 
 
 def run_nights(

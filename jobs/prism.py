@@ -37,7 +37,7 @@ def prism(binary: Path | None = None, say: Say = print) -> Iterator[Engine]:
         endpoint = f"localhost:{process.wait_for(PORT, START_SECONDS)}"
         process.wait_to_answer(endpoint, START_SECONDS)
         # split among the sources of one bundle, it loses some of them for as long as it runs
-        options = portable(endpoint, "--experiments=prism_disable_sdf_split")
+        options = (*portable(endpoint), "--experiments=prism_disable_sdf_split")
         yield Engine("prism", endpoint, options, process.pid, process.log)
 
 

@@ -52,6 +52,7 @@ def publish(
     from isopach.jobs.endings import finish_killed, finish_replays
     from isopach.jobs.nightly import Options, feed_tables
     from isopach.jobs.progress import Progress
+    from isopach.jobs.runners import started
 
     with explained(err):
         home = place_of(lake)
@@ -65,7 +66,8 @@ def publish(
                 "--run", run, f"holds no window of {declaration.feed.feed}; runs that do: {known}"
             )
         if approve:
-            done = carry_out(declaration, home, run, site, Options(runner=runner), Progress(err))
+            with started(Options(runner=runner)) as options:
+                done = carry_out(declaration, home, run, site, options, Progress(err))
         else:
             done = Approved(run, "", None, [], waiting_windows(declaration, home, run, site))
     if as_json:

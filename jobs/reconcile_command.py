@@ -65,6 +65,7 @@ def reconcile(
     from isopach.jobs.progress import Progress
     from isopach.jobs.queries import recorded_differences
     from isopach.jobs.reconciling import breaches
+    from isopach.jobs.runners import started
 
     compared: int | None = None
     seconds: dict[str, float] = {}
@@ -74,10 +75,11 @@ def reconcile(
             rows = recorded_differences(home, declaration.feed.feed, date, site)
         else:
             given = input_of(landing, source, source_settings, declaration)
-            options = Options(only=frozenset(site) if site else None, runner=runner)
-            compared, rows, seconds = compare_day(
-                declaration, given, home, date, options, Progress(err)
-            )
+            only = frozenset(site) if site else None
+            with started(Options(only=only, runner=runner)) as options:
+                compared, rows, seconds = compare_day(
+                    declaration, given, home, date, options, Progress(err)
+                )
     beyond = breaches(rows, declaration.feed)
     if cause is not None:
         rows = rows.filter(cause=cause)

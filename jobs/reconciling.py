@@ -120,12 +120,13 @@ def compare_rows(
     feed, folder = night.declaration.feed, night.target.folder
     forget_found(folder)
     to = Compared(night.target.lake, feed, tuple(windows), folder, mode)
-    pipeline = pipeline_on(night.runner, night.beam)
+    plan = plan_salts(rows, 2 * feed.salting.target_rows)
+    pipeline = pipeline_on(night.runner, night.beam, len(plan.rows))
     build(
         pipeline,
         parts=parts_of(records, night.staged.files.get("records", []), windows),
         to=to,
-        plan=plan_salts(rows, 2 * feed.salting.target_rows),
+        plan=plan,
     )
     run_to_end(pipeline)
     parts = [pl.read_parquet(place.read_bytes()) for place in found_files(folder)]

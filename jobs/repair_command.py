@@ -63,9 +63,10 @@ def repair(
     from isopach.jobs.nightly import Options
     from isopach.jobs.progress import Progress
     from isopach.jobs.repairing import repair as carry_out
+    from isopach.jobs.runners import started
 
-    options = Options(only=frozenset(site) if site else None, runner=runner)
-    with explained(err):
+    only = frozenset(site) if site else None
+    with explained(err), started(Options(only=only, runner=runner)) as options:
         given = input_of(landing, source, source_settings, declaration)
         done = carry_out(declaration, given, place_of(lake), date, options, Progress(err))
     if as_json:

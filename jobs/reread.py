@@ -89,7 +89,7 @@ class Reread:
 
     def stage(self, wave: Wave, target: Target, runner: str, beam: Sequence[str]) -> None:
         """Stage the rows of a wave's groups; each wave reads all ranges."""
-        pipeline = pipeline_on(runner, beam)
+        pipeline = pipeline_on(runner, beam, max(len(wave.groups), len(self.ranges)))
         build(
             pipeline,
             log=self.log,

@@ -2,21 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Protocol, TypeVar
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from isopach.jobs.engines import Engine
+
+LOG = logging.getLogger("isopach.runners")
 EMBEDDED = ("FnApiRunner", "DirectRunner")
+SPARK_SUBMIT = "SparkSubmit"
+ELSEWHERE = ("--job_endpoint", "--flink_master")
+"""Options that say where an engine runs already."""
 
 
-def pipeline_on(runner: str, options: Sequence[str]) -> beam.Pipeline:
-    """Return an empty pipeline for a runner, with options as Beam's command line takes them."""
-    embedded = runner in EMBEDDED
-    return beam.Pipeline(
-        runner=FnApiRunner() if embedded else runner, options=PipelineOptions(list(options))
-    )
+class Asked(Protocol):
+    """What says how pipelines are run: a frozen dataclass."""
+
+    @property
+    def runner(self) -> str: ...
+
+    @property
+    def beam(self) -> tuple[str, ...]: ...
+
+
+How = TypeVar("How", bound=Asked)
+
+
+@contextmanager
+def started(options: How) -> Iterator[How]:
+    """Start what a runner needs on this machine; give the options to run there.
+
+    Spark and Flink get a job server that has them in it, and stays up for all pipelines of a
+    command. Raises EngineError when it cannot be had or started.
+    """
+    server = None if any(one.startswith(ELSEWHERE) for one in options.beam) else _server(options)
+    if server is None:
+        yield options
+        return
+    with server as engine:
+        yield replace(options, beam=(*engine.options, *options.beam))  # type: ignore[type-var]
+
+
+def _server(options: Asked) -> AbstractContextManager[Engine] | None:
+    if options.runner == "SparkRunner":
+        from isopach.jobs.spark_server import spark
+
+        return spark(say=LOG.warning)
+    if options.runner == "FlinkRunner":
+        from isopach.jobs.flink import flink
+
+        return flink(streaming=False, say=LOG.warning)
+    return None
+
+
+def pipeline_on(runner: str, options: Sequence[str], parts: int = 1) -> beam.Pipeline:
+    """Return an empty pipeline for a runner, with options as Beam's command line takes them.
+
+    Args:
+        parts: what there is to do at once, at most.
+    """
+    chosen: str | beam.runners.PipelineRunner = runner
+    if runner in EMBEDDED:
+        chosen = FnApiRunner()
+    elif runner == SPARK_SUBMIT:
+        from isopach.jobs.spark_submit import SparkSubmit
+
+        chosen, options = SparkSubmit(), [*options, f"--spark_parts={parts}"]
+    return beam.Pipeline(runner=chosen, options=PipelineOptions(list(options)))
 
 
 def run_to_end(pipeline: beam.Pipeline) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Annotated, Literal
 
@@ -84,6 +85,7 @@ def stream(
     check_runner(runner)
     from isopach.jobs import continuous, micro_batches, show
     from isopach.jobs.live import Live
+    from isopach.jobs.runners import started
     from isopach.jobs.stream import run_stream
     from isopach.pipelines.sources import open_log
 
@@ -91,15 +93,15 @@ def stream(
         log_as_json()
     if metrics is not None:
         _serve_metrics(metrics)
-    options = (
-        micro_batches.Options(interval, until_idle, rows, idle, runner)
+    ready: AbstractContextManager[micro_batches.Options | continuous.Options] = (
+        started(micro_batches.Options(interval, until_idle, rows, idle, runner))
         if cadence == "micro-batch"
-        else continuous.Options(engine, interval, until_idle, idle, parallelism)
+        else nullcontext(continuous.Options(engine, interval, until_idle, idle, parallelism))
     )
     parameters = {"feed": json.loads(declaration.feed.model_dump_json()), "source": source}
     with explained(err):
         events = open_log(source, declaration.feed.feed, source_settings)
-        with Live(err, declaration.feed.feed):
+        with ready as options, Live(err, declaration.feed.feed):
             done = run_stream(declaration, events, place_of(lake), options, parameters)
     if as_json:
         print(json.dumps(asdict(done)))

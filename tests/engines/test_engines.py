@@ -25,7 +25,7 @@ from apache_beam.runners.runner import PipelineResult
 
 from isopach.jobs.built import built
 from isopach.jobs.cluster import cluster
-from isopach.jobs.engines import Engine, EngineError
+from isopach.jobs.engines import UNBOUNDED, Engine, EngineError
 from isopach.jobs.flink import find_jars, flink
 from isopach.jobs.prism import find_prism, prism
 
@@ -54,7 +54,7 @@ def written(path: Path) -> list[int]:
 def counting_on(
     engine: Engine, path: Path, count: int, pause: float = 0
 ) -> Iterator[PipelineResult]:
-    pipeline = beam.Pipeline(options=PipelineOptions(list(engine.options)))
+    pipeline = beam.Pipeline(options=PipelineOptions([*UNBOUNDED, *engine.options]))
     counting.build(pipeline, path, count, step=1000, pause=pause)
     yield pipeline.run()
 
