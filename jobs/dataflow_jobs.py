@@ -11,6 +11,8 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions
 from apache_beam.runners.runner import PipelineResult
 
+from isopach.jobs.engines import Receipt
+
 LOG = logging.getLogger("isopach.dataflow")
 NEEDED = ("google.cloud.dataflow", "google.cloud.storage", "build")
 
@@ -39,6 +41,14 @@ def _is_installed(name: str) -> bool:
 def settings_of(pipeline: beam.Pipeline) -> GoogleCloudOptions:
     """Return the settings that a pipeline is sent with."""
     return pipeline.options.view_as(GoogleCloudOptions)
+
+
+def send(pipeline: beam.Pipeline) -> Receipt:
+    """Send a pipeline that runs without this process."""
+    job, settings = send_job(pipeline), settings_of(pipeline)
+    number = job.job_id() if job.has_job else ""
+    process = f"dataflow:{settings.region}/{number or settings.job_name}"
+    return Receipt(number, settings.job_name, console(settings, number), process)
 
 
 def send_job(pipeline: beam.Pipeline) -> PipelineResult:

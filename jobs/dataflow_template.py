@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Make the stream's job for the launcher; other arguments are Beam's, as the launcher's are."""
     from isopach.feeds.load import load_declaration
     from isopach.jobs.arguments import place_of, seconds_of
-    from isopach.jobs.dataflow_stream import Following, send_stream
+    from isopach.jobs.sending import Following, send_stream
     from isopach.pipelines.sources import open_log
 
     given, beam = _parser().parse_known_args(argv)
@@ -107,7 +107,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         seconds_of("--idle_after", given.idle_after),
         {"feed": json.loads(declaration.feed.model_dump_json()), "source": given.source},
     )
-    sent = send_stream(following, [*beam, "--streaming", "--sdk_location=container"])
+    beam = [*beam, "--streaming", "--sdk_location=container"]
+    sent = send_stream(following, "DataflowRunner", beam)
     print(json.dumps(asdict(sent)), file=sys.stderr)
 
 

@@ -34,6 +34,16 @@ class Engine:
     log: Path
 
 
+@dataclass(frozen=True)
+class Receipt:
+    """A job that runs without this process; `process` is what the ledger calls it."""
+
+    job: str
+    job_name: str
+    console: str
+    process: str
+
+
 def portable(endpoint: str) -> tuple[str, ...]:
     """Return Beam's options for jobs at an endpoint, whose worker lives in this process."""
     return (

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
+from shutil import rmtree
 from tempfile import TemporaryDirectory
 from urllib.error import URLError
 from urllib.request import Request, urlopen
@@ -19,9 +20,12 @@ from isopach.jobs.processes import kept_on_error, running
 from isopach.jobs.silence import lost_streams_silenced
 
 POM = Path(__file__).resolve().parents[1] / "infra" / "flink" / "pom.xml"
+SUBMITTED = "submitted/job-server.jar"
+"""Beam's runner without Flink, as it is sent to a cluster."""
 EMBEDDED = "[local]"
 ENDED = ("CANCELED", "CANCELLING", "FAILED", "FINISHED")
 START_SECONDS = 60.0
+ANSWER_SECONDS = 10
 RETRIES = ("--number_of_execution_retries=10", "--execution_retry_delay=3000")
 """What a cluster tries of a job that fails: one whose driver was killed would hold its slots for
 ever otherwise."""
@@ -72,24 +76,35 @@ def flink(
                 cancel_jobs(master, job)
 
 
-def unbounded(checkpoints: str, every: timedelta = timedelta(seconds=1)) -> tuple[str, ...]:
-    """Return what Flink is told of a job without end."""
+def unbounded(checkpoints: str | None, every: timedelta = timedelta(seconds=1)) -> tuple[str, ...]:
+    """Return what Flink is told of a job without end.
+
+    Args:
+        checkpoints: where they are kept; else it is the cluster's to say.
+    """
     return (
         f"--checkpointing_interval={every // timedelta(milliseconds=1)}",
         "--max_bundle_time_mills=30",  # that is how the option is spelt
         "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
-        "--state_backend=filesystem",  # in memory it holds 5 MB at most
-        f"--state_backend_storage_path={checkpoints}",
+        # in memory it holds 5 MB at most
+        *(("--state_backend=filesystem",) if checkpoints else ()),
+        *((f"--state_backend_storage_path={checkpoints}",) if checkpoints else ()),
     )
 
 
 def cancel_jobs(master: str, name: str) -> None:
     """Cancel a cluster's running jobs of a name: Beam's own cancel leaves them running."""
-    with suppress(URLError), urlopen(f"http://{master}/jobs/overview", timeout=10) as answer:
-        for job in json.load(answer)["jobs"]:
-            if job["name"] == name and job["state"] not in ENDED:
-                request = Request(f"http://{master}/jobs/{job['jid']}?mode=cancel", method="PATCH")
-                urlopen(request, timeout=10).close()
+    with suppress(URLError):
+        for job in running_jobs(master, name):
+            request = Request(f"http://{master}/jobs/{job}?mode=cancel", method="PATCH")
+            urlopen(request, timeout=ANSWER_SECONDS).close()
+
+
+def running_jobs(master: str, name: str) -> list[str]:
+    """Return the numbers of a cluster's running jobs of a name; raises URLError."""
+    with urlopen(f"http://{master}/jobs/overview", timeout=ANSWER_SECONDS) as answer:
+        jobs = json.load(answer)["jobs"]
+    return [job["jid"] for job in jobs if job["name"] == name and job["state"] not in ENDED]
 
 
 def find_jars(say: Say = print) -> Path:
@@ -110,8 +125,13 @@ def find_jars(say: Say = print) -> Path:
 def _fetch(folder: Path, say: Say) -> None:
     mvn = find_tool("mvn", "Flink's jars are fetched with it", "install Apache Maven and Java 17")
     say("Fetching Flink's jars (150 MB) with Maven; this happens once")
-    copy = ["dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-    run_tool([mvn, "-q", "-B", "-f", str(POM), *copy], "Fetching Flink's jars")
+    target = folder / "target"
+    goals = ["package", "dependency:copy-dependencies"]
+    to = [f"-Dtarget={target}", f"-DoutputDirectory={folder}"]
+    run_tool([mvn, "-q", "-B", "-f", str(POM), *goals, *to], "Fetching Flink's jars")
+    (folder / SUBMITTED).parent.mkdir()
+    (target / "job-server.jar").rename(folder / SUBMITTED)
+    rmtree(target)
 
 
 def java(jars: Path, main: str, heap: str, state: Path, *loud: str) -> list[str]:

@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from types import ModuleType
 from typing import Protocol, TypeVar
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from isopach.jobs.engines import Engine
+from isopach.jobs.engines import Engine, Receipt
 
 LOG = logging.getLogger("isopach.runners")
 EMBEDDED = ("FnApiRunner", "DirectRunner")
@@ -79,9 +80,29 @@ def pipeline_on(runner: str, options: Sequence[str], parts: int = 1) -> beam.Pip
 
 def run_to_end(pipeline: beam.Pipeline) -> None:
     """Run a pipeline, and return when it has ended well; raises what it failed with."""
-    if type(pipeline.runner).__name__ == "DataflowRunner":
-        from isopach.jobs.dataflow_jobs import run_job
-
-        run_job(pipeline)
-    else:
+    service = _service(pipeline)
+    if service is None:
         pipeline.run().wait_until_finish()
+    else:
+        service.run_job(pipeline)
+
+
+def send(pipeline: beam.Pipeline) -> Receipt:
+    """Send a pipeline that runs on without this process."""
+    service = _service(pipeline)
+    assert service is not None, pipeline.runner
+    return service.send(pipeline)
+
+
+def _service(pipeline: beam.Pipeline) -> ModuleType | None:
+    """Return the module that sends a pipeline; none where it is run from here."""
+    name = type(pipeline.runner).__name__
+    if name == "DataflowRunner":
+        from isopach.jobs import dataflow_jobs
+
+        return dataflow_jobs
+    if name == "FlinkRunner" and pipeline.options.view_as(FlinkRunnerOptions).flink_submit_uber_jar:
+        from isopach.jobs import flink_jobs
+
+        return flink_jobs
+    return None

@@ -38,18 +38,19 @@ def load_settings(
 
     Args:
         path: none where what is given is all.
-        given: what the command line says, by field; it wins over the file.
+        given: what the command line says, by field; it wins over the file. What it says of a
+            mapping is merged into the file's.
         instead: what to say of a secret, which does not belong in settings.
     """
     data: dict[str, Any] = {}
     root = None
     if path is not None:
         data, root = load_mapping(path, "settings are a mapping, `name: value` each")
-    data = {**data, **given}
+    data = {**data, **{name: _merged(data.get(name), value) for name, value in given.items()}}
 
     def fault(field: str, message: str) -> Fault:
         loc = tuple(field.split(".")) if field else ()
-        if path is None or (loc and loc[0] in given):
+        if path is None or _is_given(field, given):
             return Fault("--set", None, field, message)
         return Fault(str(path), line_of(root, loc), field, message)
 
@@ -61,6 +62,18 @@ def load_settings(
     except ValidationError as error:
         found = faults_of(error, str(path), lambda _: None, model.model_json_schema())
         raise DeclarationError([fault(*pair) for one in found for pair in _single(one)]) from error
+
+
+def _merged(before: object, value: object) -> object:
+    both = isinstance(before, dict) and isinstance(value, dict)
+    return {**before, **value} if both else value  # type: ignore[dict-item]
+
+
+def _is_given(field: str, given: Mapping[str, Any]) -> bool:
+    """Tell whether a field was given on the command line."""
+    name, dot, inner = field.partition(".")
+    section = given.get(name)
+    return name in given and (not dot or not isinstance(section, dict) or inner in section)
 
 
 def _secret_names(data: Mapping[str, Any]) -> Iterator[str]:

@@ -47,7 +47,7 @@ class SparkOptions(BaseModel):
     partitions: Annotated[int, Field(ge=1, le=100_000)] | None = None
     retries: Annotated[int, Field(ge=0, le=100)] = 3
     workers: Workers = Workers()
-    conf: dict[str, str] = {}
+    conf: dict[str, str | bool | int | float] = {}
     properties_file: str | None = None
     archives: tuple[str, ...] = Field(default=(), strict=False)
     job_server_jar: str | None = None
@@ -97,7 +97,7 @@ class SparkOptions(BaseModel):
             "spark.default.parallelism": str(self.partitions or max(1, min(parts, most))),
             "spark.yarn.submit.waitAppCompletion": "true",
             "spark.standalone.submit.waitAppCompletion": "true",
-            **self.conf,
+            **{key: _java(value) for key, value in self.conf.items()},
         }
         many = () if self.executors is None else (f"--num-executors={self.executors}",)
         if self.master.startswith("spark://") and self.executors is not None:
@@ -123,6 +123,10 @@ class SparkOptions(BaseModel):
         """The master, which tries a task again on this machine too."""
         found = re.fullmatch(r"local\[(\*|\d+)\]", self.master)
         return f"local[{found[1]},{self.retries + 1}]" if found else self.master
+
+
+def _java(value: str | bool | int | float) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def load_options(path: Path | None, given: Mapping[str, Any]) -> SparkOptions:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ from apache_beam.runners.portability.abstract_job_service import (
 )
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
+from isopach.jobs.causes import cause_of
 from isopach.jobs.processes import kept_on_error, running
 from isopach.jobs.spark_jars import find_jar, spark_home
 from isopach.jobs.spark_options import SparkOptions
 
 LOG = logging.getLogger("isopach.spark")
-CAUSES = (r"^.*\[while running '.*$", r"^Caused by: .+$", r"^Exception in .+$", r"^Error: .+$")
-"""Lines that say why a job failed, those of its own code first."""
 
 
 class SubmitError(OSError):
@@ -104,8 +102,5 @@ class Job(UberJarBeamJob):  # type: ignore[misc]
 
 def _failed(name: str, code: int, log: Path) -> str:
     """Return why a job failed, as its log says."""
-    text = log.read_text(errors="replace")
-    found = (re.findall(cause, text, re.MULTILINE) for cause in CAUSES)
-    lines = next(filter(None, found), text.strip().splitlines()[-5:])
-    said = lines[-1].strip() if lines else "it said nothing"
-    return f"job {name} failed: {said}; spark-submit ended with {code}, all it said is in {log}"
+    cause = cause_of(log.read_text(errors="replace"))
+    return f"job {name} failed: {cause}; spark-submit ended with {code}, all it said is in {log}"

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isopach.jobs.arguments import bad_usage, declaration_of, err, place_of
+from isopach.jobs.arguments import bad_usage, declaration_of, err
 from isopach.jobs.failures import explained
 
 if TYPE_CHECKING:
     from isopach.feeds.load import Declaration
-    from isopach.jobs.dataflow import DataflowOptions
-
-SERVICES = ("dataflow",)
-LATER = ("spark", "flink")
 
 
 def sound_declaration(feed: str) -> Declaration:
@@ -27,39 +22,11 @@ def sound_declaration(feed: str) -> Declaration:
     return declaration
 
 
-def check_service(name: str) -> None:
-    """End with a message for a service that nothing can be sent to."""
-    if name in LATER:
-        bad_usage("--on", name, f"is to come; for now give {', '.join(SERVICES)}")
-    if name not in SERVICES:
-        bad_usage("--on", name, f"is no service; give {', '.join(SERVICES)}")
-
-
-def check_reachable(option: str, address: str) -> None:
-    """End with a message where workers in the cloud cannot come to an address."""
-    with explained(err):
-        place = place_of(address)
-    if not place.uri.startswith("gs://"):
-        bad_usage(option, address, "is not where Dataflow's workers can read; give gs://…")
-
-
-def check_source(source: str, options: DataflowOptions) -> None:
-    """End with a message for a source that workers cannot read, or not with their packages."""
-    if not source.startswith("kafka:"):
-        bad_usage(
-            "--source", source, "is not where Dataflow's workers can read; give kafka:BROKERS/TOPIC"
-        )
-    if options.container_image is None:
-        bad_usage("--source", source, "needs container_image, with isopach[kafka] in it")
-
-
-def options_of(path: Path, changes: Sequence[str] | None) -> DataflowOptions:
-    """Return checked settings; a change of no known form ends with a message."""
+def changes_of(changes: Sequence[str] | None, master: str | None) -> dict[str, Any]:
+    """Return the settings that the command line changes, `a.b=1` within `a`."""
     import yaml
 
-    from isopach.jobs.dataflow import load_options
-
-    given: dict[str, Any] = {}
+    given: dict[str, Any] = {} if master is None else {"master": master}
     for change in changes or ():
         name, equals, text = change.partition("=")
         try:
@@ -68,6 +35,9 @@ def options_of(path: Path, changes: Sequence[str] | None) -> DataflowOptions:
             value = text
         if not equals or not name:
             bad_usage("--set", change, "is not NAME=VALUE")
-        given[name] = value
-    with explained(err):
-        return load_options(path, given)
+        section, dot, inner = name.partition(".")
+        if dot:
+            given.setdefault(section, {})[inner] = value
+        else:
+            given[name] = value
+    return given

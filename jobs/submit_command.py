@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +17,7 @@ from isopach.jobs.arguments import (
     Sites,
     Source,
     SourceSettings,
+    bad_usage,
     check_sites,
     days_of,
     err,
@@ -29,22 +29,25 @@ from isopach.jobs.arguments import (
 )
 from isopach.jobs.failures import explained
 from isopach.jobs.nightly_command import run_nights
-from isopach.jobs.submissions import (
-    check_reachable,
-    check_service,
-    check_source,
-    options_of,
-    sound_declaration,
-)
+from isopach.jobs.services import Job, OnDataflow, job_name_of, service_of
+from isopach.jobs.submissions import changes_of, sound_declaration
 
 if TYPE_CHECKING:
     from isopach.jobs.dataflow import DataflowOptions
 
 NIGHTLY_EXAMPLES = (
+    "isopach submit nightly sales --on spark --master spark://head:7077 --landing /mnt/landing"
+    " --date 2026-03-08 --lake /mnt/lake\n\n"
+    "isopach submit nightly sales --on spark --settings spark.yaml --set executors=8"
+    " --landing s3://sent/landing --date 2026-03-08 --lake s3://lake/sales --dry-run\n\n"
+    "isopach submit nightly sales --on flink --master head:8081 --landing /mnt/landing"
+    " --date 2026-03-08 --lake /mnt/lake\n\n"
     "isopach submit nightly sales --on dataflow --settings dataflow.yaml --landing gs://sent/landing"
     " --date 2026-03-08 --lake gs://lake/sales --dry-run"
 )
 STREAM_EXAMPLES = (
+    "isopach submit stream sales --on flink --master head:8081 --set parallelism=4"
+    " --source kafka:b1:9093/sales --lake /mnt/lake\n\n"
     "isopach submit stream sales --on dataflow --settings dataflow.yaml"
     " --source kafka:b1:9093/sales --lake gs://lake/sales --set max_workers=4"
 )
@@ -53,9 +56,14 @@ app = typer.Typer(
     no_args_is_help=True, help="Run a night or a stream on a service; checked before it is sent."
 )
 
-On = Annotated[str, typer.Option("--on", metavar="dataflow", help="The service.")]
+On = Annotated[str, typer.Option("--on", metavar="dataflow|flink|spark", help="The service.")]
 Settings = Annotated[
-    Path, typer.Option(metavar="FILE", help="YAML: project, region, temp_location, machines …")
+    Path | None,
+    typer.Option(metavar="FILE", help="YAML: where the service is, on what machines, …"),
+]
+Master = Annotated[
+    str | None,
+    typer.Option(help="Of Spark, or Flink's REST address, in place of the settings'."),
 ]
 Changes = Annotated[
     list[str] | None,
@@ -70,11 +78,12 @@ DryRun = Annotated[
 def nightly(
     feed: FeedName,
     on: On,
-    settings: Settings,
     lake: Lake,
     day: Annotated[
         str, typer.Option("--date", metavar="DATE", help="YYYY-MM-DD, or FROM..TO, both included.")
     ],
+    settings: Settings = None,
+    master: Master = None,
     landing: Landing = None,
     source: Source = None,
     source_settings: SourceSettings = None,
@@ -84,32 +93,28 @@ def nightly(
     as_json: Json = False,
 ) -> None:
     """Stage a night on the service; audit and publish it from here when the job has ended."""
-    check_service(on)
     days = days_of(day)
     one_input(landing, source)
+    service = service_of(on, settings, changes_of(changes, master))
     declaration = sound_declaration(feed)
     check_sites(declaration, site)
-    check_reachable("--lake", lake)
+    service.check_place("--lake", lake)
     if landing is not None:
-        check_reachable("--landing", landing)
-    options = options_of(settings, changes)
+        service.check_place("--landing", landing)
     if source is not None:
-        check_source(source, options)
-    from isopach.jobs.dataflow import night_options
-
+        service.check_source(source)
     name = declaration.feed.feed
-    nights = [(one, night_options(options, name, one)) for one in days]
+    nights = [(one, service.night(name, one)) for one in days]
     if dry_run:
-        _show([_request("nightly", options, beam) for _, beam in nights], as_json)
+        _show([_request("nightly", job) for _, job in nights], as_json)
         return
-    from isopach.jobs.dataflow_jobs import check_installed
     from isopach.jobs.nightly import Options
 
     only = frozenset(site) if site else None
     with explained(err):
-        check_installed()
+        service.check_ready()
         given = input_of(landing, source, source_settings, declaration)
-    runs = [(one, Options(only, "DataflowRunner", None, tuple(beam))) for one, beam in nights]
+    runs = [(one, Options(only, job.runner, None, job.beam)) for one, job in nights]
     run_nights(declaration, given, lake, runs, as_json)
 
 
@@ -117,38 +122,34 @@ def nightly(
 def stream(
     feed: FeedName,
     on: On,
-    settings: Settings,
     source: Annotated[str, typer.Option(help="kafka:BROKERS/TOPIC.")],
     lake: Lake,
+    settings: Settings = None,
+    master: Master = None,
     every: Annotated[str, typer.Option(help="From one commit to the next.")] = "1s",
     idle_after: Annotated[
         str, typer.Option(help="After how long without rows a source's watermark is the clock's.")
     ] = "60s",
     source_settings: Annotated[
         str | None,
-        typer.Option(
-            metavar="FILE", help="Settings of the Kafka client; the same path in container_image."
-        ),
+        typer.Option(metavar="FILE", help="Settings of the Kafka client; at this path on workers."),
     ] = None,
     template: Annotated[
         str | None,
-        typer.Option(metavar="gs://…/spec.json", help="Launch this flex template instead."),
+        typer.Option(metavar="gs://…/spec.json", help="Launch this flex template of Dataflow."),
     ] = None,
     changes: Changes = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Send the job of a stream, which lands events until it is drained or cancelled there."""
-    check_service(on)
     interval, idle = seconds_of("--every", every), seconds_of("--idle-after", idle_after)
+    service = service_of(on, settings, changes_of(changes, master))
     declaration = sound_declaration(feed)
-    check_reachable("--lake", lake)
-    options = options_of(settings, changes)
-    check_source(source, options)
-    from isopach.jobs.dataflow import stream_options
-
+    service.check_place("--lake", lake)
+    service.check_source(source)
     name = declaration.feed.feed
-    beam = stream_options(options, name)
+    job = service.stream(name)
     parameters = {
         "feed": feed,
         "source": source,
@@ -158,21 +159,23 @@ def stream(
         **({"source_settings": source_settings} if source_settings else {}),
     }
     if template is not None:
-        _launch(template, options, parameters, name, dry_run, as_json)
+        if not isinstance(service, OnDataflow):
+            bad_usage("--template", template, "is Dataflow's; leave it out")
+        service.check_place("--template", template)
+        _launch(template, service.options, parameters, name, dry_run, as_json)
         return
     if dry_run:
-        _show([_request("stream", options, beam)], as_json)
+        _show([_request("stream", job)], as_json)
         return
-    from isopach.jobs.dataflow_jobs import check_installed
-    from isopach.jobs.dataflow_stream import Following, send_stream
+    from isopach.jobs.sending import Following, send_stream
     from isopach.pipelines.sources import open_log
 
     declared = {"feed": json.loads(declaration.feed.model_dump_json()), "source": source}
     with explained(err):
-        check_installed()
+        service.check_ready()
         log = open_log(source, name, source_settings)
         following = Following(declaration, log, place_of(lake), interval, idle, declared)
-        sent = send_stream(following, beam)
+        sent = send_stream(following, job.runner, job.beam)
     _tell(asdict(sent), as_json)
 
 
@@ -187,7 +190,6 @@ def _launch(
     """Launch a flex template, or print the request."""
     from isopach.jobs.dataflow_template import launch, launch_request, shown
 
-    check_reachable("--template", template)
     with explained(err):
         request = launch_request(template, options, parameters, feed)
         if dry_run:
@@ -196,10 +198,14 @@ def _launch(
             _tell(launch(options, request), as_json)
 
 
-def _request(command: str, options: DataflowOptions, beam: Sequence[str]) -> dict[str, Any]:
+def _request(command: str, job: Job) -> dict[str, Any]:
     """Return what would be sent."""
-    name = next(one for one in beam if one.startswith("--job_name=")).partition("=")[2]
-    return {"command": command, "job_name": name, "beam": list(beam), "staged": options.staged}
+    return {
+        "command": command,
+        "job_name": job_name_of(job.beam),
+        "beam": list(job.beam),
+        **job.told,
+    }
 
 
 def _show(requests: list[dict[str, Any]], as_json: bool) -> None:

@@ -255,8 +255,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--on", "spark"], "--on: 'spark' is to come; for now give dataflow"),
-        (["--on", "cloud"], "--on: 'cloud' is no service; give dataflow"),
+        (["--on", "cloud"], "--on: 'cloud' is no service; give dataflow, flink, spark"),
         (["--lake", "lake"], "--lake: 'lake' is not where Dataflow's workers can read"),
         (["--landing", "s3://sent"], "--landing: 's3://sent' is not where Dataflow's workers"),
         (["--date", "2026-02-30"], "--date: '2026-02-30' is not a date"),

@@ -21,14 +21,14 @@ from isopach.feeds.load import load_declaration
 from isopach.feeds.produce import main as produce
 from isopach.feeds.sales import write_night
 from isopach.jobs import dataflow as dataflow_settings
-from isopach.jobs import submit_command
 from isopach.jobs.dataflow import DataflowOptions, night_options, stream_options
 from isopach.jobs.dataflow_jobs import DataflowError
-from isopach.jobs.dataflow_stream import Following, send_stream
 from isopach.jobs.dataflow_template import _parser, main
 from isopach.jobs.delivered import Deliveries
 from isopach.jobs.nightly import Options, Summary, run_night
 from isopach.jobs.progress import Progress
+from isopach.jobs.sending import Following, send_stream
+from isopach.jobs.services import OnDataflow
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
@@ -144,7 +144,7 @@ def test_what_fails_there_fails_here_and_nothing_is_left(
     sent: Path, dataflow: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The stand-in's jobs would run here, where the addresses of this machine can be read.
-    monkeypatch.setattr(submit_command, "check_reachable", lambda *_: None)
+    monkeypatch.setattr(OnDataflow, "check_place", lambda *_: None)
     dataflow.fails = "Workflow failed: the quota of CPUs in europe-west3 is used up"
     command = ["submit", "nightly", "sales", "--on", "dataflow", "--date", str(DAY)]
     where = ["--landing", sent / "landing", "--lake", sent / "lake"]
@@ -214,7 +214,9 @@ def test_a_stream_is_sent_and_left_to_itself(tmp_path: Path, dataflow: Service) 
     lake = Place.of(tmp_path / "lake")
     log = Spool(tmp_path / "spool", "sales")
     following = Following(SALES, log, lake, timedelta(seconds=1), timedelta(seconds=60), {})
-    sent = send_stream(following, stream_options(options(dataflow, tmp_path), "sales"))
+    sent = send_stream(
+        following, "DataflowRunner", stream_options(options(dataflow, tmp_path), "sales")
+    )
     assert (sent.job, sent.job_name) == ("2026-1", "isopach-stream-sales")
     (job,) = dataflow.jobs
     assert job["type"] == "JOB_TYPE_STREAMING"
