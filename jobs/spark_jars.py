@@ -12,6 +12,7 @@ from isopach.jobs.engines import EngineError, Say, find_tool
 
 INFRA = Path(__file__).resolve().parents[1] / "infra" / "spark"
 SOURCES = ("pom.xml", "src/main/java/isopach/JobServer.java")
+LOGGING = INFRA / "log4j2.properties"
 JAR = "job-server.jar"
 MAIN = "isopach.JobServer"
 RUNNER = "org.apache.beam.runners.spark.SparkPipelineRunner"

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from isopach.jobs.engines import Engine, Say, find_tool, portable
 from isopach.jobs.processes import kept_on_error, running
 from isopach.jobs.silence import lost_streams_silenced
-from isopach.jobs.spark_jars import MAIN, OPENED, find_jar, spark_home
+from isopach.jobs.spark_jars import LOGGING, MAIN, OPENED, find_jar, spark_home
 
 LOCAL = "local[*]"
 START_SECONDS = 60.0
@@ -51,6 +51,7 @@ def _command(home: Path, jar: Path, master: str, heap: str, state: Path) -> list
         f"-Xmx{heap}",
         "-XX:+ExitOnOutOfMemoryError",
         f"-Djava.io.tmpdir={state}",
+        f"-Dlog4j2.configurationFile={LOGGING}",
         *(f"-D{name}={value}" for name, value in settings.items()),
         *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED),
         "-cp",

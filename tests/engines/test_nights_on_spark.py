@@ -1,0 +1,122 @@
+"""A night on Spark is the night of this machine: by spark-submit, by a job server, with losses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from commands import isopach, refused
+from small_night import assert_same, content
+from spark import SparkCluster, kill, missing_spark, spark_cluster
+from streaming import until
+
+from isopach.feeds.load import load_declaration
+from isopach.feeds.produce import main as produce
+from isopach.feeds.sales import write_night
+from isopach.lake import tables
+from isopach.lake.commits import scan
+from isopach.lake.places import Place
+
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(missing_spark()), reason=missing_spark()),
+]
+DAY = date(2026, 3, 8)
+SALES = load_declaration("sales")
+
+
+@pytest.fixture(scope="module")
+def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a landing zone, and a lake `here` of the night on this machine."""
+    folder = tmp_path_factory.mktemp("sent")
+    write_night(folder / "landing", DAY, rows=20_000, faults=True)
+    assert isopach(*night(folder, "here")).code == 3
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[SparkCluster]:
+    with spark_cluster(2) as running:
+        yield running
+
+
+def night(folder: Path, lake: str) -> list[Any]:
+    where = ["--landing", folder / "landing", "--lake", folder / lake]
+    return ["nightly", "sales", *where, "--date", DAY, "--json"]
+
+
+def assert_like_here(folder: Path, lake: str, engine: str) -> None:
+    there, here = Place.of(folder / lake), Place.of(folder / "here")
+    assert_same(content(there, SALES), content(here, SALES))
+    assert scan(there, tables.RUNS).collect()["engine"].to_list() == [engine]
+
+
+def test_a_night_by_spark_submit_where_tasks_are_tried_again(sent: Path) -> None:
+    asked = ["--on", "spark", "--master", "local[2,3]"]
+    done = isopach("submit", *night(sent, "local"), *asked)
+    assert done.code == 3, done.err
+    assert_like_here(sent, "local", "SparkSubmit")
+
+
+def test_a_night_on_a_cluster_that_loses_a_worker(sent: Path, cluster: SparkCluster) -> None:
+    lost: list[int] = []
+
+    def lose() -> None:
+        until(cluster.busy)
+        lost.append(cluster.busy()[0])
+        kill(lost[0])
+
+    killer = Thread(target=lose)
+    killer.start()
+    settings = sent / "spark.yaml"
+    settings.write_text(
+        json.dumps(
+            {
+                "master": cluster.master,
+                "executors": 2,
+                "executor_cores": 1,
+                "executor_memory": "600m",
+                "driver_memory": "1g",
+                "partitions": 4,
+            }
+        )
+    )
+    done = isopach("submit", *night(sent, "cluster"), "--on", "spark", "--settings", settings)
+    assert done.code == 3, done.err
+    killer.join()
+    assert lost
+    assert_like_here(sent, "cluster", "SparkSubmit")
+
+
+def test_nights_and_micro_batches_share_a_job_server(sent: Path) -> None:
+    done = isopach(*night(sent, "server"), "--runner", "SparkRunner")
+    assert done.code == 3, done.err
+    assert_like_here(sent, "server", "SparkRunner")
+
+
+def test_micro_batches_on_spark_land_what_they_land_here(tmp_path: Path) -> None:
+    log = f"spool:{tmp_path / 'spool'}"
+    produce(["--date", f"{DAY}", "--rows", "2000", "--faults", "--to", log])
+    for lake, runner in (("there", "SparkRunner"), ("here", "FnApiRunner")):
+        asked = ["--source", log, "--until-idle", "--lake", tmp_path / lake, "--runner", runner]
+        done = isopach("stream", "sales", *asked)
+        assert done.code == 0, done.err
+        assert isopach("verify", "sales", "--lake", tmp_path / lake).code == 0
+    there, here = (content(Place.of(tmp_path / lake), SALES) for lake in ("there", "here"))
+    assert_same(there, here)
+
+
+def test_a_job_that_fails_says_why_and_leaves_nothing(sent: Path, tmp_path: Path) -> None:
+    asked = ["--on", "spark", "--master", "local[1]", "--set", "workers.command=/no/such/worker"]
+    said = refused(isopach("submit", *night(sent, "failed"), *asked, "--set", "retries=0"), 1)
+    why = 'java.io.IOException: Cannot run program "/no/such/worker": error=2, No such file'
+    assert said.startswith(f"job isopach-nightly-sales-20260308 failed: {why}")
+    lake = Place.of(sent / "failed")
+    assert scan(lake, tables.RUNS).collect()["outcome"][0].startswith("failed: SubmitError: ")
+    assert scan(lake, tables.records("sales", SALES.feed.payload)).collect().is_empty()

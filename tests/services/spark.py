@@ -1,0 +1,90 @@
+"""A standalone Spark cluster on this machine: a master and its workers, on free ports."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+
+from isopach.jobs.engines import EngineError, find_tool
+from isopach.jobs.processes import Process, kept_on_error, running
+from isopach.jobs.spark_jars import find_jar, spark_home
+
+START_SECONDS = 90.0
+STARTED = r"Starting Spark master at (spark://\S+)"
+REGISTERED = r"(Successfully registered with master)"
+DEPLOY = "org.apache.spark.deploy"
+
+
+@dataclass(frozen=True)
+class SparkCluster:
+    """A running cluster; each worker has a process group with its executors and their Python."""
+
+    master: str
+    workers: tuple[Process, ...]
+
+    def busy(self) -> list[int]:
+        """Return the groups in which a Python worker runs."""
+        found = []
+        for worker in self.workers:
+            below = psutil.Process(worker.pid).children(recursive=True)
+            if any("isopach-worker" in " ".join(_command_line(one)) for one in below):
+                found.append(worker.pid)
+        return found
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:  # it has ended meanwhile
+        return []
+
+
+def kill(group: int) -> None:
+    """Kill a worker, its executors and their Python at once."""
+    os.killpg(group, signal.SIGKILL)
+
+
+def missing_spark() -> str:
+    """Return why Spark cannot run here; empty if it can."""
+    try:
+        find_tool("java", "Spark runs on it", "install Java 17")
+        spark_home()
+        find_jar()
+    except EngineError as error:
+        return f"no Spark: {error}"
+    return ""
+
+
+@contextmanager
+def spark_cluster(workers: int = 2) -> Iterator[SparkCluster]:
+    """Run a master and workers of one core each; all are stopped at the end."""
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(TemporaryDirectory(prefix="isopach-spark-cluster-")))
+        logs = stack.enter_context(kept_on_error("spark-cluster"))
+
+        def start(name: str, main: str, *more: str) -> Process:
+            common = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
+            command = [
+                str(spark_home() / "bin" / "spark-class"),
+                f"{DEPLOY}.{main}",
+                *common,
+                *more,
+            ]
+            return stack.enter_context(running(name, command, logs))
+
+        master = start("master", "master.Master").wait_for(STARTED, START_SECONDS)
+        share = ["--cores", "1", "--memory", "1g"]
+        started = [
+            start(f"worker-{n}", "worker.Worker", *share, "--work-dir", str(work / str(n)), master)
+            for n in range(workers)
+        ]
+        for worker in started:
+            worker.wait_for(REGISTERED, START_SECONDS)
+        yield SparkCluster(master, tuple(started))
