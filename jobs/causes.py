@@ -12,6 +12,8 @@ CAUSES = (
     r"^Error: (.+)$",
 )
 """Lines that say why, those of our own transforms first; Spark then says what it did about it."""
+SAID = r"^(?!\s*at ).*\S.*$"
+"""Lines that are none of a trace of calls."""
 ERROR = r"^(?:[\w.$]+: )+(?=[\w.$]+(?:Exception|Error): )"
 """Names of errors in Java that wrap another one."""
 
@@ -22,7 +24,7 @@ def cause_of(said: str) -> str:
     Of a chain of causes that is the last one, or one before that says the same and more.
     """
     found = (re.findall(cause, said, re.MULTILINE) for cause in CAUSES)
-    lines = next(filter(None, found), None) or said.strip().splitlines()[-1:]
+    lines = next(filter(None, found), None) or re.findall(SAID, said, re.MULTILINE)[-1:]
     if not lines:
         return "it said nothing"
     chosen = lines.pop()

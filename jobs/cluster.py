@@ -87,8 +87,10 @@ def _task_manager(port: str, slots: int) -> dict[str, str]:
         "taskmanager.memory.task.heap.size": "512m",
         "taskmanager.memory.task.off-heap.size": "0",
         "taskmanager.memory.managed.size": "64m",
-        "taskmanager.memory.network.min": "64m",
-        "taskmanager.memory.network.max": "64m",
+        "taskmanager.memory.network.min": "128m",
+        "taskmanager.memory.network.max": "128m",
+        # a night shuffles by sorting; by default each shuffle takes 16 MB
+        "taskmanager.network.sort-shuffle.min-buffers": "64",
         "taskmanager.memory.jvm-metaspace.size": "256m",
         "taskmanager.memory.jvm-overhead.min": "192m",
         "taskmanager.memory.jvm-overhead.max": "192m",

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import date
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 from commands import isopach, refused
+from nights import DAY, SALES, assert_like_here, night, run_here
 from small_night import assert_same, content
 from spark import SparkCluster, kill, missing_spark, spark_cluster
 from streaming import until
 
-from isopach.feeds.load import load_declaration
 from isopach.feeds.produce import main as produce
-from isopach.feeds.sales import write_night
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
@@ -27,34 +24,18 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing_spark()), reason=missing_spark()),
 ]
-DAY = date(2026, 3, 8)
-SALES = load_declaration("sales")
 
 
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a landing zone, and a lake `here` of the night on this machine."""
-    folder = tmp_path_factory.mktemp("sent")
-    write_night(folder / "landing", DAY, rows=20_000, faults=True)
-    assert isopach(*night(folder, "here")).code == 3
-    return folder
+    return run_here(tmp_path_factory.mktemp("sent"))
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[SparkCluster]:
     with spark_cluster(2) as running:
         yield running
-
-
-def night(folder: Path, lake: str) -> list[Any]:
-    where = ["--landing", folder / "landing", "--lake", folder / lake]
-    return ["nightly", "sales", *where, "--date", DAY, "--json"]
-
-
-def assert_like_here(folder: Path, lake: str, engine: str) -> None:
-    there, here = Place.of(folder / lake), Place.of(folder / "here")
-    assert_same(content(there, SALES), content(here, SALES))
-    assert scan(there, tables.RUNS).collect()["engine"].to_list() == [engine]
 
 
 def test_a_night_by_spark_submit_where_tasks_are_tried_again(sent: Path) -> None:
