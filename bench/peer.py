@@ -33,6 +33,7 @@ ALL = (
     Peer("polars", "bench.peers.polars_peer"),
     Peer("duckdb", "bench.peers.duckdb_peer"),
     Peer("pyspark", "bench.peers.pyspark_peer"),
+    Peer("isopach-spark", "bench.peers.isopach_spark_peer", table="sales/records"),
     Peer("beam-rows", "bench.peers.beam_rows_peer", share=20),
 )
 REFERENCE = ALL[2]

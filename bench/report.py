@@ -47,6 +47,11 @@ def figures(races: Sequence[Race]) -> list[tuple[str, str, str]]:
                 race.ratio(OURS, "pyspark"),
                 at(race.rows, 0.5),
             ),
+            (
+                f"{OURS} on Spark / pyspark, seconds, {where}",
+                race.ratio("isopach-spark", "pyspark"),
+                at(race.rows, 1.0),
+            ),
         ]
     found += [*hot(races), *flat(races)]
     return [(name, f"{value:.2f}", limit) for name, value, limit in found if value is not None]

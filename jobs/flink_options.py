@@ -56,7 +56,7 @@ class FlinkOptions(BaseModel):
             f"--number_of_execution_retries={self.restarts}",
             f"--execution_retry_delay={1000 * self.restart_delay_seconds}",
             *((f"--flink_job_server_jar={self.job_server_jar}",) if self.job_server_jar else ()),
-            *self.workers.beam,
+            *self.workers.beam(1),
         ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -18,6 +19,8 @@ from isopach.jobs.workers import Workers
 MASTER = r"local(?:\[(?:\*|\d+)(?:,\d+)?\])?|spark://[\w.,:-]+:\d+|yarn|k8s://\S+"
 ROUNDS = 3
 """Tasks for each core: few enough to start fast, enough to even out."""
+MOST = 200
+"""Tasks where Spark decides on how many cores there are: each costs some milliseconds a step."""
 KEPT_ELSEWHERE = (
     "looks like a secret, and whoever sees a process sees its command line: leave it out; "
     "Spark reads it from properties_file, or its own spark-defaults.conf"
@@ -79,9 +82,9 @@ class SparkOptions(BaseModel):
     @property
     def cores(self) -> int | None:
         """How many tasks run at once; none where Spark decides."""
-        found = re.match(r"local\[(\d+)", self.master)
+        found = re.match(r"local(?:\[(\*|\d+))?", self.master)
         if found:
-            return int(found[1])
+            return int((found[1] or "1").replace("*", str(os.cpu_count() or 1)))
         return None if self.executors is None else self.executors * self.executor_cores
 
     def command(self, home: Path, jar: str, name: str, parts: int) -> list[str]:
@@ -91,7 +94,7 @@ class SparkOptions(BaseModel):
             home: where Spark is.
             parts: what there is to do at once, at most.
         """
-        most = ROUNDS * self.cores if self.cores else parts
+        most = ROUNDS * self.cores if self.cores else MOST
         conf = {
             "spark.task.maxFailures": str(self.retries + 1),
             "spark.default.parallelism": str(self.partitions or max(1, min(parts, most))),
@@ -140,5 +143,5 @@ def night_options(options: SparkOptions, feed: str, day: date) -> list[str]:
         f"--spark_settings={options.model_dump_json(exclude_defaults=True)}",
         f"--job_name={job_name('nightly', feed, f'{day:%Y%m%d}')}",
         "--storage_level=MEMORY_AND_DISK",  # what does not fit would be worked out once more
-        *options.workers.beam,
+        *options.workers.beam((options.cores or 1) if options.local else options.executor_cores),
     ]

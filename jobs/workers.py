@@ -31,11 +31,15 @@ class Workers(BaseModel):
     address: Annotated[str, like(r"[\w.-]+:\d+", "HOST:PORT")] = "localhost:50000"
     image: Annotated[str, Field(min_length=1)] | None = None
     linger_seconds: Annotated[int, Field(ge=1, le=3600)] = 3
-    each: Annotated[int, Field(ge=1, le=256)] = 1
+    each: Annotated[int, Field(ge=1, le=256)] | None = None
 
-    @property
-    def beam(self) -> tuple[str, ...]:
-        """What Beam is told of them."""
+    def beam(self, cores: int) -> tuple[str, ...]:
+        """Return what Beam is told of them.
+
+        Args:
+            cores: how many tasks one machine's process of the engine runs at once; two of them
+                share a Python, whose work is mostly outside of its lock.
+        """
         config = {
             "process": json.dumps({"command": self.command}),
             "external": self.address,
@@ -45,6 +49,6 @@ class Workers(BaseModel):
             f"--environment_type={self.start.upper()}",
             *((f"--environment_config={config}",) if config else ()),
             f"--environment_cache_millis={1000 * self.linger_seconds}",
-            f"--sdk_worker_parallelism={self.each}",
+            f"--sdk_worker_parallelism={self.each or max(1, cores // 2)}",
             QUIET,
         )

@@ -24,9 +24,13 @@ no_cli = pytest.mark.skipif(
     importlib.util.find_spec("isopach.jobs.cli") is None, reason="no isopach.jobs.cli yet"
 )
 no_java = pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java on the path")
-MARKS = {"isopach": [no_cli, pytest.mark.slow], "pyspark": [no_java, pytest.mark.slow]}
+MARKS = {
+    "isopach": [no_cli, pytest.mark.slow],
+    "pyspark": [no_java, pytest.mark.slow],
+    "isopach-spark": [no_java, pytest.mark.slow],
+}
 PEERS = [pytest.param(peer, id=peer.name, marks=MARKS.get(peer.name, [])) for peer in ALL]
-BY_HAND = [param for param in PEERS if param.id != "isopach"]
+BY_HAND = [param for param in PEERS if not param.id.startswith("isopach")]
 
 
 @pytest.fixture(scope="module")
