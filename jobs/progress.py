@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 
-from isopach.pipelines.progress import READ, STAGED
+from isopach.pipelines.progress import ENGINE, READ, STAGED
 
 
 class Progress:
@@ -45,7 +45,7 @@ class Progress:
             def follow() -> None:
                 while not done.wait(0.1):
                     read, staged = READ.value - read_before, STAGED.value - staged_before
-                    said = f"{read:,} rows read, {staged:,} staged"
+                    said = ENGINE.text or f"{read:,} rows read, {staged:,} staged"
                     bars.update(task, completed=read + staged, said=said)
 
             watcher = threading.Thread(target=follow, daemon=True) if rows and shown else None

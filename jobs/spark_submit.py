@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Any
 
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions
@@ -18,10 +20,12 @@ from apache_beam.runners.portability.abstract_job_service import (
 from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from isopach.jobs.causes import cause_of
-from isopach.jobs.processes import kept_on_error, running
+from isopach.jobs.processes import Process, kept_on_error, running
 from isopach.jobs.spark_jars import find_jar, spark_home
 from isopach.jobs.spark_options import SparkOptions
+from isopach.pipelines.progress import ENGINE
 
+LOOK, TAIL = 0.5, 1 << 14
 LOG = logging.getLogger("isopach.spark")
 
 
@@ -83,7 +87,7 @@ class Job(UberJarBeamJob):  # type: ignore[misc]
             command = self.settings.command(spark_home(), self._jar, self._job_name, self.parts)
             LOG.info("%s", " ".join(command))
             with kept_on_error("spark") as logs, running("spark-submit", command, logs) as process:
-                code = process.popen.wait()
+                code = _watched(process)
                 if code:
                     raise SubmitError(_failed(self._job_name, code, process.log))
         finally:
@@ -98,6 +102,24 @@ class Job(UberJarBeamJob):  # type: ignore[misc]
     def get_message_stream(self) -> Iterator[Any]:
         """Yield the state: what failed was raised."""
         yield self.get_state()
+
+
+def _watched(process: Process) -> int:
+    """Wait for spark-submit, telling which step it is at; return its exit code."""
+    try:
+        while True:
+            try:
+                return process.popen.wait(LOOK)
+            except TimeoutExpired:
+                ENGINE.text = step_of(process.log.read_text(errors="replace")[-TAIL:])
+    finally:
+        ENGINE.text = ""
+
+
+def step_of(log: str) -> str:
+    """Return the step that Spark finished a task of last; empty before the first."""
+    found = re.findall(r"Finished task \S+ in stage (\d+)\S* .*\((\d+)/(\d+)\)", log)
+    return "Spark's stage {}: {} of {} tasks".format(*found[-1]) if found else ""
 
 
 def _failed(name: str, code: int, log: Path) -> str:

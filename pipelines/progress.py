@@ -1,7 +1,4 @@
-"""Rows read and staged by this process, for the progress bar of embedded runs.
-
-Other runners are watched by their own pages and by Beam's metrics.
-"""
+"""How far a run is: rows read and staged by this process, or what an engine says of itself."""
 
 from __future__ import annotations
 
@@ -20,4 +17,10 @@ class Tick:
             self.value += number
 
 
-READ, STAGED = Tick(), Tick()
+class Told:
+    """The last that was told; empty where nothing is."""
+
+    text = ""
+
+
+READ, STAGED, ENGINE = Tick(), Tick(), Told()

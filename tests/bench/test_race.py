@@ -93,7 +93,9 @@ def test_an_unknown_peer_is_bad_usage(command: CliRunner) -> None:
     result = command.invoke(cli.app, ["nightly", "--peers", "polars,dask"])
     assert result.exit_code == 2
     assert "no peer called dask" in result.stderr
-    with pytest.raises(ValueError, match="there are isopach, polars, duckdb, pyspark, isopach-spark"):
+    with pytest.raises(
+        ValueError, match="there are isopach, polars, duckdb, pyspark, isopach-spark"
+    ):
         named("dask")
 
 

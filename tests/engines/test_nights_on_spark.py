@@ -15,6 +15,7 @@ from spark import SparkCluster, kill, missing_spark, spark_cluster
 from streaming import until
 
 from isopach.feeds.produce import main as produce
+from isopach.jobs.spark_submit import step_of
 from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
@@ -101,3 +102,10 @@ def test_a_job_that_fails_says_why_and_leaves_nothing(sent: Path, tmp_path: Path
     lake = Place.of(sent / "failed")
     assert scan(lake, tables.RUNS).collect()["outcome"][0].startswith("failed: SubmitError: ")
     assert scan(lake, tables.records("sales", SALES.feed.payload)).collect().is_empty()
+
+
+def test_the_step_is_that_of_the_last_task() -> None:
+    line = "INFO TaskSetManager: Finished task {} in stage {}.0 (TID 4) in 9 ms on h ({}/6)\n"
+    assert step_of("Running Spark version 3.5.9\n") == ""
+    said = line.format("0.0", 3, 1) + line.format("5.0", 3, 2)
+    assert step_of(said) == "Spark's stage 3: 2 of 6 tasks"
