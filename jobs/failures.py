@@ -10,6 +10,10 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 
+from isopach.jobs.causes import cause_of
+
+TRACE = "Traceback (most recent call last)"
+"""What engines in other processes pass on of a worker's error."""
 DONE, FAILED, BAD_USAGE, HELD, STOPPED = 0, 1, 2, 3, 130
 
 
@@ -52,7 +56,7 @@ def _message(error: BaseException) -> str:
     full = next(filter(_is_full, chain(error)), None)
     text = re.sub(r"\x1b\[\d*m", "", str(full or error))  # delta-rs colours what it says
     if full is None:
-        return text
+        return cause_of(text) if TRACE in text else text
     return (
         f"no space left: {' '.join(text.split())}; free some and run again: "
         "what this run began is then finished or started over"

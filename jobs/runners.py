@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOpt
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from isopach.jobs.engines import Engine, Receipt
+from isopach.jobs.silence import told_once
 
 LOG = logging.getLogger("isopach.runners")
 EMBEDDED = ("FnApiRunner", "DirectRunner")
@@ -81,10 +82,11 @@ def pipeline_on(runner: str, options: Sequence[str], parts: int = 1) -> beam.Pip
 def run_to_end(pipeline: beam.Pipeline) -> None:
     """Run a pipeline, and return when it has ended well; raises what it failed with."""
     service = _service(pipeline)
-    if service is None:
-        pipeline.run().wait_until_finish()
-    else:
-        service.run_job(pipeline)
+    with told_once():
+        if service is None:
+            pipeline.run().wait_until_finish()
+        else:
+            service.run_job(pipeline)
 
 
 def send(pipeline: beam.Pipeline) -> Receipt:

@@ -1,4 +1,4 @@
-"""Silence for what workers say when the engine they served has gone."""
+"""Silence for what workers say when the engine they served has gone, and what is said twice."""
 
 from __future__ import annotations
 
@@ -41,6 +41,21 @@ def lost_streams_silenced() -> Iterator[None]:
         threading.excepthook = hook
         for logger in loggers:
             logger.removeFilter(_is_not_of_a_lost_stream)
+
+
+@contextmanager
+def told_once() -> Iterator[None]:
+    """Keep from the log what Beam says of a job that failed: it raises the same."""
+
+    def is_news(record: logging.LogRecord) -> bool:
+        return record.module != "portable_runner" or record.levelno < logging.ERROR
+
+    root = logging.getLogger()
+    root.addFilter(is_news)
+    try:
+        yield
+    finally:
+        root.removeFilter(is_news)
 
 
 @contextmanager
