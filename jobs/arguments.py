@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -41,6 +41,8 @@ Source = Annotated[
 SourceSettings = Annotated[
     str | None, typer.Option(metavar="FILE", help="Settings of the Kafka client, key=value lines.")
 ]
+EngineName = Literal["delta-rs", "spark"]
+"""What works on tables: this process, or Spark."""
 
 
 def declaration_of(feed: str) -> Declaration:

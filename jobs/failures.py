@@ -36,18 +36,26 @@ def _code(error: BaseException) -> int | None:
     from deltalake.exceptions import DeltaError
 
     from isopach.feeds.errors import DeclarationError
+    from isopach.jobs.exporting import ExportError
+    from isopach.jobs.sessions import SparkMissingError
     from isopach.lake.commits import CommitRefusedError, SchemaChangeError
     from isopach.lake.landings import LandingLostError
     from isopach.lake.places import PlaceError
     from isopach.pipelines.evidence import EvidenceError
     from isopach.pipelines.logs import LogError
 
-    if isinstance(error, DeclarationError | PlaceError | SchemaChangeError):
+    if isinstance(error, DeclarationError | PlaceError | SchemaChangeError | SparkMissingError):
         return BAD_USAGE
     from_worker = "[while running" in str(error)  # Beam passed it on
     expected = isinstance(
         error,
-        OSError | CommitRefusedError | LandingLostError | LogError | DeltaError | EvidenceError,
+        OSError
+        | CommitRefusedError
+        | LandingLostError
+        | LogError
+        | DeltaError
+        | EvidenceError
+        | ExportError,
     )
     return FAILED if expected or from_worker or any(map(_is_full, chain(error))) else None
 

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from isopach.jobs.arguments import (
+    EngineName,
     FeedName,
     Json,
     Lake,
@@ -22,7 +23,7 @@ from isopach.jobs.arguments import (
     place_of,
     seconds_of,
 )
-from isopach.jobs.failures import BAD_USAGE, DONE, FAILED, explained
+from isopach.jobs.failures import DONE, FAILED, explained
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -34,7 +35,6 @@ EXAMPLES = (
     "isopach maintain sales --lake lake --retention 30d\n\n"
     "isopach maintain sales --lake s3://bucket/lake --engine spark --json"
 )
-EngineName = Literal["delta-rs", "spark"]
 
 
 def maintain(
@@ -103,11 +103,7 @@ def _engine(name: EngineName) -> Iterator[Engine]:
     if name == "delta-rs":
         yield DeltaRs()
         return
-    from isopach.jobs.maintaining_on_spark import SparkMissingError, on_spark
+    from isopach.jobs.maintaining_on_spark import on_spark
 
-    try:
-        with on_spark() as engine:
-            yield engine
-    except SparkMissingError as error:
-        err.print(str(error), style="red", markup=False, highlight=False)
-        raise typer.Exit(BAD_USAGE) from None
+    with on_spark() as engine:
+        yield engine

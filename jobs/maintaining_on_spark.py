@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow.fs as pafs
 
 from isopach.jobs.maintaining import FEWEST, Told
+from isopach.jobs.sessions import hadoop_address, started
 from isopach.lake.commits import newest
 from isopach.lake.compact import small_groups
 from isopach.lake.places import Place
@@ -19,10 +20,6 @@ from isopach.lake.vacuum import Stored, delete
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
-
-
-class SparkMissingError(RuntimeError):
-    """Spark is asked for, and is not installed or does not start."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class OnSpark:
         if groups:
             days = sorted({*(group[0].partition.get("business_date") or "" for group in groups)})
             told(f"{len(groups):,} partitions")
-            optimize(self.spark, _address(table.place(lake)), near, _where(table, days))
+            optimize(self.spark, hadoop_address(table.place(lake)), near, _where(table, days))
 
     def delete(
         self, lake: Place, table: Table, files: Sequence[Stored], retention: timedelta, told: Told
@@ -52,7 +49,7 @@ class OnSpark:
         told(f"{len(files):,} files")
         named = [Candidate(f.path, f.size, int(f.changed.timestamp() * 1000)) for f in files]
         hours = retention.total_seconds() / 3600
-        vacuum(self.spark, _address(table.place(lake)), named, hours)
+        vacuum(self.spark, hadoop_address(table.place(lake)), named, hours)
         rest = [file for file in files if not _is_data(file.path)]  # to Delta these are hidden
         delete(lake, table, rest, lambda _: None)
         return [file for file in files if _is_gone(table.place(lake) / file.path)]
@@ -61,22 +58,8 @@ class OnSpark:
 @contextmanager
 def on_spark() -> Iterator[OnSpark]:
     """Start Spark in this process, or join the session there is; raises SparkMissingError."""
-    try:
-        from isopach.jobs.spark.maintain import session
-    except ImportError:
-        raise SparkMissingError(
-            "--engine spark needs Spark: pip install 'isopach[spark]'"
-        ) from None
-    from pyspark.errors import PySparkRuntimeError
-
-    try:
-        spark = session()
-    except PySparkRuntimeError as error:
-        raise SparkMissingError(f"Spark does not start; it needs Java 17: {error}") from None
-    try:
+    with started("isopach maintain") as spark:
         yield OnSpark(spark)
-    finally:
-        spark.stop()
 
 
 def _where(table: Table, days: Sequence[str]) -> str | None:
@@ -86,11 +69,6 @@ def _where(table: Table, days: Sequence[str]) -> str | None:
     known = ", ".join(f"'{day}'" for day in days if day)
     parts = [f"business_date IN ({known})"] if known else []
     return " OR ".join([*parts, *(["business_date IS NULL"] if "" in days else [])])
-
-
-def _address(place: Place) -> str:
-    """Return a place as Hadoop's file systems call it."""
-    return place.uri.replace("s3://", "s3a://", 1) if place.uri.startswith("s3://") else place.uri
 
 
 def _is_gone(place: Place) -> bool:

@@ -21,7 +21,7 @@ def maintained(console: Console, done: Sequence[Upkeep], dry: bool) -> None:
     gone, freed = sum(one.deleted for one in done), sum(one.freed for one in done)
     would = "would have" if dry else "have"
     said = f"{len(done)} tables {would} {fewer:,} files fewer; {gone:,} files "
-    said += f"{'would be ' if dry else ''}deleted, {_amount(freed)}"
+    said += f"{'would be ' if dry else ''}deleted, {amount(freed)}"
     sound = not any(one.findings for one in done)
     console.print(
         f"{said}; {'checked' if sound else 'not sound'}",
@@ -36,14 +36,14 @@ def _row(one: Upkeep) -> dict[str, object]:
         "files": one.files_before,
         "after": one.files_after,
         "deleted": one.deleted,
-        "freed": _amount(one.freed),
+        "freed": amount(one.freed),
         "versions": str(one.version_before)
         if one.version_after == one.version_before
         else f"{one.version_before}..{one.version_after}",
     }
 
 
-def _amount(size: int) -> str:
+def amount(size: int) -> str:
     """Return bytes as people write them."""
     for unit, least in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
         if size >= least:

@@ -74,5 +74,6 @@ def test_other_commands_run_one_after_the_other(tmp_path: Path) -> None:
         ["isopach", "nightly", "sales"],
         ["isopach", "repair", "sales"],
         ["isopach", "status", "sales"],
+        ["isopach", "export", "sales"],
         ["isopach", "nightly", "flights"],
     ]
