@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -32,7 +33,6 @@ ABOUT_COLUMNS = {
     "expect_table_columns_to_match_set",
 }
 """Expectations that no row is needed for."""
-Rows = Callable[[Sequence[str]], pl.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,37 @@ class Outcome:
         return f"{self.label}: {self.observed}"
 
 
+class Rows(Protocol):
+    """What a gate looks at: rows of some windows, wherever they are.
+
+    `ruled` is what row rules have found for the compiled expectations before they set rows aside;
+    the rows here have passed them.
+    """
+
+    @property
+    def windows(self) -> Sequence[Window]: ...
+
+    @property
+    def schema(self) -> pa.Schema: ...
+
+    @property
+    def ruled(self) -> Sightings: ...
+
+    def sightings(self, suite: Suite) -> Sightings:
+        """Return what is found in rows, by window, of expectations that any batch can tell."""
+
+    def validated(
+        self, label: str, one: Expectation, grain: Grain
+    ) -> Iterator[tuple[Window | None, Found | None]]:
+        """Yield what is found of one that needs all rows of each window, or of the run (None).
+
+        Nothing is found where there is no value to look at.
+        """
+
+
 @dataclass(frozen=True)
 class Table:
-    """What a gate looks at: rows of some windows.
+    """Rows that are read here.
 
     Args:
         parts: functions that each return some of the rows, all columns of the suite among them;
@@ -78,21 +106,35 @@ class Table:
     windows: Sequence[Window]
     schema: pa.Schema
     parts: Sequence[Callable[[], pl.DataFrame]]
-    whole: Rows
+    whole: Callable[[Sequence[str]], pl.DataFrame]
     ruled: Sightings = field(default_factory=Sightings)
 
+    def sightings(self, suite: Suite) -> Sightings:
+        with ThreadPoolExecutor(THREADS) as pool:
+            looked = [pool.submit(_look, part, suite, self.schema) for part in self.parts]
+            return Sightings().merge(one.result() for one in looked)
 
-def gate(suite: Suite, table: Table) -> list[Outcome]:
+    def validated(
+        self, label: str, one: Expectation, grain: Grain
+    ) -> Iterator[tuple[Window | None, Found | None]]:
+        rows = self.whole([*WINDOW, *(name for name in one.columns if name not in WINDOW)])
+        if grain == "run":
+            yield None, whole_found(rows, label, one, self.schema)
+            return
+        parts = rows.partition_by(WINDOW, as_dict=True)
+        for window in self.windows:
+            some = parts.get(window, rows.clear())
+            yield window, whole_found(some, label, one, self.schema)
+
+
+def gate(suite: Suite, table: Rows) -> list[Outcome]:
     """Return what came of each expectation in each window, or in the whole run.
 
     An expectation without any value to look at has failed, unless its `meta.may_be_empty` says
     otherwise; so has one that could not be looked at.
     """
-    rowwise, seen = by_rows(suite, table.schema), Sightings()
-    if rowwise:
-        with ThreadPoolExecutor(THREADS) as pool:
-            looked = [pool.submit(_look, part, suite, table.schema) for part in table.parts]
-            seen.merge(one.result() for one in looked)
+    rowwise = by_rows(suite, table.schema)
+    seen = table.sightings(suite) if rowwise else Sightings()
     return [
         outcome
         for label, one in suite.named.items()
@@ -109,7 +151,7 @@ def _look(part: Callable[[], pl.DataFrame], suite: Suite, schema: pa.Schema) -> 
 
 
 def _judged(
-    label: str, one: Expectation, grain: Grain, table: Table, seen: Sightings
+    label: str, one: Expectation, grain: Grain, table: Rows, seen: Sightings
 ) -> Iterator[Outcome]:
     """Yield outcomes of an expectation whose rows were counted, by window or for the run."""
     if label in seen.errors:
@@ -162,40 +204,39 @@ def _by_share(
     return Outcome(label, one, grain, window, passed, said, unexpected, evaluated)
 
 
-def _validated(label: str, one: Expectation, grain: Grain, table: Table) -> Iterator[Outcome]:
+def _validated(label: str, one: Expectation, grain: Grain, table: Rows) -> Iterator[Outcome]:
     """Yield outcomes of an expectation that needs all rows of a window, or of the run."""
     if one.type in ABOUT_COLUMNS:
         empty = pl.from_arrow(table.schema.empty_table())
         assert isinstance(empty, pl.DataFrame)
-        yield _as_told(label, one, "run", None, empty, table.schema)
+        found = whole_found(empty, label, one, table.schema)
+        yield _as_told(label, one, "run", None, found)
         return
-    rows = table.whole([*WINDOW, *(name for name in one.columns if name not in WINDOW)])
-    if grain == "run":
-        yield _as_told(label, one, grain, None, rows, table.schema)
-        return
-    parts = rows.partition_by(WINDOW, as_dict=True)
-    for window in table.windows:
-        yield _as_told(label, one, grain, window, parts.get(window, rows.clear()), table.schema)
+    for window, found in table.validated(label, one, grain):
+        yield _as_told(label, one, grain, window, found)
 
 
 def _as_told(
-    label: str,
-    one: Expectation,
-    grain: Grain,
-    window: Window | None,
-    rows: pl.DataFrame,
-    schema: pa.Schema,
+    label: str, one: Expectation, grain: Grain, window: Window | None, found: Found | None
 ) -> Outcome:
-    names = rows.columns if one.type in ABOUT_COLUMNS else one.columns or rows.columns[:1]
-    found = validate(to_pandas(rows.select(names)), {label: one}, schema)[label]
+    if found is None:
+        return Outcome(label, one, grain, window, one.may_be_empty, "no value to look at", 0, 0)
     if found.error is not None:
         said = f"cannot be looked at: {found.error}"
         return Outcome(label, one, grain, window, False, said)
-    if one.type not in ABOUT_COLUMNS and one.columns and not _has_values(rows, one):
-        return Outcome(label, one, grain, window, one.may_be_empty, "no value to look at", 0, 0)
     return Outcome(
         label, one, grain, window, found.success, _said(found), found.unexpected, found.evaluated
     )
+
+
+def whole_found(
+    rows: pl.DataFrame, label: str, one: Expectation, schema: pa.Schema
+) -> Found | None:
+    """Return what is found of an expectation in all rows; None if they have no value."""
+    names = rows.columns if one.type in ABOUT_COLUMNS else one.columns or rows.columns[:1]
+    found = validate(to_pandas(rows.select(names)), {label: one}, schema)[label]
+    needs = found.error is None and one.type not in ABOUT_COLUMNS and one.columns
+    return None if needs and not _has_values(rows, one) else found
 
 
 def _has_values(rows: pl.DataFrame, one: Expectation) -> bool:

@@ -13,6 +13,7 @@ import typer
 from isopach.jobs import (
     evidence_command,
     export_command,
+    gate_command,
     maintain_command,
     nightly_command,
     publish_command,
@@ -56,6 +57,7 @@ app.command(epilog=repair_command.EXAMPLES)(repair_command.repair)
 app.command(epilog=suite_command.EXAMPLES)(suite_command.suite)
 app.command(epilog=evidence_command.EXAMPLES)(evidence_command.evidence)
 app.command(epilog=evidence_command.VERIFY_EXAMPLES)(evidence_command.verify)
+app.command(epilog=gate_command.EXAMPLES)(gate_command.gate)
 app.command(epilog=export_command.EXAMPLES)(export_command.export)
 app.command(epilog=status_command.EXAMPLES)(status_command.status)
 app.command(epilog=maintain_command.EXAMPLES)(maintain_command.maintain)

@@ -61,20 +61,20 @@ def export(
     days = None if day is None else days_of(day)
     declaration = declaration_of(feed)
     from isopach.jobs import show_export
-    from isopach.jobs.exporting import chosen_days
     from isopach.jobs.exporting import export as carry_out
     from isopach.jobs.progress import Progress
+    from isopach.jobs.settled import settled_days
 
     with explained(err):
         home, folder = place_of(lake), place_of(to)
-        chosen = chosen_days(home, declaration.feed, days)
-        if not chosen:
+        settled = settled_days(home, declaration.feed, days)
+        if not settled:
             said = f"{home.uri}: no window of {declaration.feed.feed} is settled"
             err.print(f"{said} on {day}" if day else said, style="red", highlight=False)
             raise typer.Exit(FAILED)
         done = []
-        with _engine(engine) as writer, Progress(err).steps("export", len(chosen)) as step:
-            for number, one in enumerate(chosen):
+        with _engine(engine) as writer, Progress(err).steps("export", len(settled)) as step:
+            for number, one in enumerate(settled):
                 step(number, f"{one.day}")
                 done.append(carry_out(one, folder, form, writer, engine))
     if as_json:

@@ -36,8 +36,8 @@ def _code(error: BaseException) -> int | None:
     from deltalake.exceptions import DeltaError
 
     from isopach.feeds.errors import DeclarationError
-    from isopach.jobs.exporting import ExportError
     from isopach.jobs.sessions import SparkMissingError
+    from isopach.jobs.settled import NotAsSettledError
     from isopach.lake.commits import CommitRefusedError, SchemaChangeError
     from isopach.lake.landings import LandingLostError
     from isopach.lake.places import PlaceError
@@ -55,7 +55,7 @@ def _code(error: BaseException) -> int | None:
         | LogError
         | DeltaError
         | EvidenceError
-        | ExportError,
+        | NotAsSettledError,
     )
     return FAILED if expected or from_worker or any(map(_is_full, chain(error))) else None
 

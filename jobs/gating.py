@@ -20,6 +20,7 @@ from isopach.feeds.suites import COUNTED, Suite
 from isopach.jobs.site_ledger import read_ledger
 from isopach.jobs.status import NIGHTS, usual
 from isopach.lake import tables
+from isopach.lake.commits import Active
 from isopach.lake.files import DataFile
 from isopach.lake.gates import write_gates
 from isopach.lake.places import Place
@@ -74,11 +75,7 @@ def gated(target: Target, staged: Staged, verdicts: Sequence[Verdict]) -> Gated:
     failed = rows.filter(pl.col("site").is_null(), outcome="failed").height
     return Gated(
         [_judged(verdict, held.get((verdict.site, verdict.day))) for verdict in verdicts],
-        [
-            _warning(one)
-            for one in every
-            if not one.passed and one.expectation.severity == "warning"
-        ],
+        [warning_of(one) for one in every if one.warns],
         rows.filter(pl.col("site").is_null()).height - failed,
         failed,
     )
@@ -88,7 +85,8 @@ def _judged(verdict: Verdict, reasons: Sequence[str] | None) -> Verdict:
     return replace(verdict, held="; ".join(reasons)) if reasons else verdict
 
 
-def _warning(one: Outcome) -> dict[str, str | None]:
+def warning_of(one: Outcome) -> dict[str, str | None]:
+    """Return what is told of an expectation that failed and holds nothing."""
     return {
         "site": one.window[0] if one.window else None,
         "expectation": one.label,
@@ -98,27 +96,39 @@ def _warning(one: Outcome) -> dict[str, str | None]:
 
 def _staged_rows(target: Target, staged: Staged, windows: Sequence[Window]) -> Table:
     """Return what was staged of some windows, as a gate looks at it: file by file."""
-    table, schema = tables.records(target.feed.feed, target.feed.payload), suite_schema(target.feed)
     wanted = {(site, day.isoformat()) for site, day in windows}
     files = [f for f in staged.files.get("records", []) if wanted.intersection(f.windows)]
-    chosen = windows_frame(windows)
-
-    def read(file: DataFile, columns: Sequence[str]) -> pl.DataFrame:
-        rows = read_file(target.lake, table, file, list(dict.fromkeys(columns)))
-        return rows if set(file.windows) <= wanted else rows.join(chosen, on=WINDOW, how="semi")
-
-    def whole(columns: Sequence[str]) -> pl.DataFrame:
-        none = empty_frame(pa.schema([schema.field(name) for name in columns]))
-        return pl.concat([none, *(read(file, columns) for file in files)])
-
-    suite = target.feed.suite
-    columns = {name for one in suite.expectations for name in one.columns} if suite else set()
     ruled = Sightings()
     for window in windows:
         unexpected = staged.unexpected.get(window, {})
         for label, rows in staged.evaluated.get(window, {}).items():
             ruled.by_label[label][window].add(unexpected.get(label, 0), rows)
-    parts = [partial(read, file, sorted({*WINDOW, *columns})) for file in files]
+    return rows_of_files(target.lake, target.feed, files, windows, ruled)
+
+
+def rows_of_files(
+    lake: Place,
+    feed: Feed,
+    files: Sequence[DataFile | Active],
+    windows: Sequence[Window],
+    ruled: Sightings,
+) -> Table:
+    """Return the rows of some windows that files of records have, as a gate looks at them."""
+    table, schema = tables.records(feed.feed, feed.payload), suite_schema(feed)
+    wanted = {(site, day.isoformat()) for site, day in windows}
+    chosen = windows_frame(windows)
+
+    def read(file: DataFile | Active, columns: Sequence[str]) -> pl.DataFrame:
+        rows = read_file(lake, table, file, list(dict.fromkeys(columns)))
+        only = isinstance(file, DataFile) and set(file.windows) <= wanted
+        return rows if only else rows.join(chosen, on=WINDOW, how="semi")
+
+    def whole(columns: Sequence[str]) -> pl.DataFrame:
+        none = empty_frame(pa.schema([schema.field(name) for name in columns]))
+        return pl.concat([none, *(read(file, columns) for file in files)])
+
+    named = {name for one in feed.suite.expectations for name in one.columns} if feed.suite else ()
+    parts = [partial(read, file, sorted({*WINDOW, *named})) for file in files]
     return Table(windows, schema, parts, whole, ruled)
 
 

@@ -77,12 +77,17 @@ def _gates(console: Console, summary: Summary) -> None:
     if passed or failed:
         said = f"  {passed:,} of {passed + failed:,} expectations are met"
         console.print(said, markup=False, highlight=False)
-    for warning in summary.warnings[:MOST_WARNINGS]:
+    warned(console, summary.warnings)
+
+
+def warned(console: Console, warnings: Sequence[dict[str, str | None]]) -> None:
+    """Print what warns, and where."""
+    for warning in warnings[:MOST_WARNINGS]:
         where = warning["site"] or "all sites"
         said = f"  warning {where}: {warning['expectation']}: {warning['observed']}"
         console.print(said, style="yellow", markup=False, highlight=False)
-    if len(summary.warnings) > MOST_WARNINGS:
-        rest = len(summary.warnings) - MOST_WARNINGS
+    if len(warnings) > MOST_WARNINGS:
+        rest = len(warnings) - MOST_WARNINGS
         console.print(f"  … and {rest:,} more warnings, in ledger/gates", highlight=False)
 
 

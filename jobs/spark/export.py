@@ -24,8 +24,9 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_type
 
 from isopach.feeds.feed import Feed
-from isopach.jobs.exporting import Chosen, ExportError, Format
+from isopach.jobs.exporting import Format
 from isopach.jobs.sessions import hadoop_address
+from isopach.jobs.settled import NotAsSettledError, Settled
 from isopach.jobs.settled_sums import Sum, added, sum_of_text, sums_of, sums_together
 from isopach.lake.commits import plain
 from isopach.lake.places import Place
@@ -48,9 +49,9 @@ class OnSpark:
 
     spark: SparkSession
 
-    def write(self, chosen: Chosen, to: Place, form: Format) -> dict[str, Sum]:
-        rows = settled_rows(self.spark, chosen)
-        sums = rows.mapInArrow(partial(_sums, feed=chosen.feed, day=chosen.day), SUMS).collect()
+    def write(self, settled: Settled, to: Place, form: Format) -> dict[str, Sum]:
+        rows = settled_rows(self.spark, settled)
+        sums = rows.mapInArrow(partial(_sums, feed=settled.feed, day=settled.day), SUMS).collect()
         found: dict[str, Sum] = {}
         for site, count, text in sums:
             found = added(found, {site: sum_of_text(count, text)})
@@ -62,22 +63,22 @@ class OnSpark:
             writer.parquet(hadoop_address(to))
         expected, wrote = sums_together(found.values()).rows, written.get["rows"]
         if wrote != expected:
-            raise ExportError(f"{to.uri}: Spark has written {wrote:,} rows of {expected:,}")
+            raise NotAsSettledError(f"{to.uri}: Spark has written {wrote:,} rows of {expected:,}")
         return found
 
 
-def settled_rows(spark: SparkSession, chosen: Chosen) -> DataFrame:
+def settled_rows(spark: SparkSession, settled: Settled) -> DataFrame:
     """Return the rows of settled windows; columns that the table lacks are null."""
-    version = chosen.records.version
-    address = hadoop_address(chosen.table.place(chosen.lake))
+    version = settled.records.version
+    address = hadoop_address(settled.table.place(settled.lake))
     table = spark.read.format("delta").option("versionAsOf", version).load(address)
-    some = table.where(F.col("business_date") == F.lit(chosen.day))
-    some = some.where(F.col("site").isin(chosen.sites))
-    return some.select([_column(table, chosen, name) for name in chosen.columns])
+    some = table.where(F.col("business_date") == F.lit(settled.day))
+    some = some.where(F.col("site").isin(settled.sites))
+    return some.select([_column(table, settled, name) for name in settled.columns])
 
 
-def _column(table: DataFrame, chosen: Chosen, name: str) -> Any:
-    kind = from_arrow_type(plain(chosen.table.schema.field(name).type))
+def _column(table: DataFrame, settled: Settled, name: str) -> Any:
+    kind = from_arrow_type(plain(settled.table.schema.field(name).type))
     return F.col(name) if name in table.columns else F.lit(None).cast(kind).alias(name)
 
 

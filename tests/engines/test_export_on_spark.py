@@ -19,8 +19,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
 
 from odd_night import ROWS, exported, manifest, odd_night, read, settled
 
-from isopach.jobs.exporting import ExportError, Format
+from isopach.jobs.exporting import Format
 from isopach.jobs.plain_files import InProcess
+from isopach.jobs.settled import NotAsSettledError
 
 pytestmark = [
     pytest.mark.engines,
@@ -71,7 +72,7 @@ def test_rows_that_were_not_settled_are_refused(spark: Any, tmp_path: Path) -> N
     night = odd_night(tmp_path)
     table = f"{night.lake.path}/visits/records"
     spark.sql(f"UPDATE delta.`{table}` SET fee = 7 WHERE id = 'nyc-3'")
-    with pytest.raises(ExportError, match=f"nyc on {DAY} has 240 rows of checksum"):
+    with pytest.raises(NotAsSettledError, match=f"nyc on {DAY} has 240 rows of checksum"):
         exported(night, tmp_path / "plain", "csv", OnSpark(spark))
     assert not (tmp_path / f"plain/business_date={DAY}").exists()
 

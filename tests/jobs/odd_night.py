@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 from small_night import DAY, FEED, SmallNight, declare, row
 
-from isopach.jobs.exporting import Engine, Exported, Format, chosen_days, export
+from isopach.jobs.exporting import Engine, Exported, Format, export
 from isopach.jobs.nightly import feed_tables
+from isopach.jobs.settled import settled_days
 from isopach.lake.places import Place
 from isopach.lake.tables import empty_frame
 
@@ -65,8 +66,8 @@ def odd_night(folder: Path) -> SmallNight:
 
 def exported(night: SmallNight, to: Path, form: Format, engine: Engine) -> Exported:
     """Export the one date there is."""
-    (chosen,) = chosen_days(night.lake, night.declaration.feed, None)
-    return export(chosen, Place.of(to), form, engine, "test")
+    (settled,) = settled_days(night.lake, night.declaration.feed, None)
+    return export(settled, Place.of(to), form, engine, "test")
 
 
 def manifest(to: Path) -> dict[str, Any]:

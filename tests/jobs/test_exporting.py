@@ -13,8 +13,9 @@ from odd_night import ROWS, exported, manifest, odd_night, read, settled
 from small_night import DAY, FEED, SmallNight, declare, row, rows
 
 from isopach.jobs import plain_files
-from isopach.jobs.exporting import ExportError, Format
+from isopach.jobs.exporting import Format
 from isopach.jobs.plain_files import InProcess
+from isopach.jobs.settled import NotAsSettledError
 from isopach.jobs.settled_sums import Sum, sum_of_text, sums_together
 
 
@@ -90,7 +91,7 @@ def test_an_export_that_fails_leaves_the_one_before(
     before = manifest(tmp_path)
     whole = plain_files.settled_rows
     monkeypatch.setattr(plain_files, "settled_rows", lambda c: (r.head(239) for r in whole(c)))
-    with pytest.raises(ExportError, match=f"kathmandu on {DAY} has 239 rows of .* settled"):
+    with pytest.raises(NotAsSettledError, match=f"kathmandu on {DAY} has 239 rows of .* settled"):
         exported(night, tmp_path, "parquet", InProcess())
     assert manifest(tmp_path) == before
     assert read(night, tmp_path).equals(settled(night))
@@ -100,16 +101,16 @@ def test_an_export_that_fails_leaves_the_one_before(
 def test_windows_that_change_meanwhile_are_looked_at_again(
     night: SmallNight, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from isopach.jobs import exporting
+    from isopach.jobs import settled as module
 
-    scan, looks = exporting.scan, iter(range(100))
+    scan, looks = module.scan, iter(range(100))
     monkeypatch.setattr(
-        exporting,
+        module,
         "scan",
         lambda *a: scan(*a).with_columns(version=pl.lit(next(looks)).cast(pl.Int64)),
     )
-    with pytest.raises(ExportError, match="windows of visits are being settled; run again later"):
-        exporting.chosen_days(night.lake, night.declaration.feed, [DAY])
+    with pytest.raises(NotAsSettledError, match="visits is being settled; run again later"):
+        module.settled_days(night.lake, night.declaration.feed, [DAY])
     assert next(looks) == 10
 
 

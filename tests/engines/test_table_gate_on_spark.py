@@ -1,0 +1,71 @@
+"""A table gated on Spark comes out as it does in this process, window by window."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_night import DAY
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
+
+from gated_night import gated_night, judged, lines
+
+from isopach.jobs.table_gate import InProcess
+
+pytestmark = [
+    pytest.mark.engines,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17"),
+]
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    pytest.importorskip("delta", reason="needs the extra [spark]")
+    from isopach.jobs.spark.maintain import session
+
+    found = session([("spark.driver.memory", "1g")])
+    yield found
+    found.stop()
+
+
+def test_the_same_is_found_on_spark(spark: Any, tmp_path: Path) -> None:
+    from isopach.jobs.spark.gate import OnSpark
+
+    night = gated_night(tmp_path)
+    here, there = judged(night, InProcess()), judged(night, OnSpark(spark))
+    assert (there.windows, there.passed, there.failed) == (here.windows, here.passed, here.failed)
+    assert here.passed
+    assert here.failed
+    assert there.held == here.held
+    assert there.warnings == here.warnings
+    assert lines(night, there.run).equals(lines(night, here.run))
+    assert night.findings() == []
+
+
+def test_the_job_by_itself(tmp_path: Path) -> None:
+    night = gated_night(tmp_path)
+    job = Path(__file__).parents[2] / "jobs/spark/gate.py"
+    command = [sys.executable, "-m", "pyspark.find_spark_home"]
+    home = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
+    submit = [f"{home}/bin/spark-submit", "--master", "local[2]", "--packages", packages, str(job)]
+    options = [f"{tmp_path}/visits.yaml", "--lake", night.lake.path, "--date", f"{DAY}", "--json"]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": home}
+    done = subprocess.run(
+        [*submit, *options], env=environment, check=False, timeout=300, capture_output=True
+    )
+    assert done.returncode == 3, done.stderr[-2000:]
+    document = json.loads(done.stdout.splitlines()[-1])
+    assert (document["engine"], document["held"]) == ("spark", judged(night, InProcess()).held)
