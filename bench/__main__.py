@@ -106,13 +106,14 @@ def stream(
 @app.command()
 def reconcile(
     rows: Annotated[int, typer.Option(min=20_000, help="Of each side.")] = 1_000_000,
+    spark: Annotated[bool, typer.Option("--spark", help="Join on Spark as well.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Compare a stream with the same night, and with one that differs in one window of 200.
+    """Compare a stream with the same night, one that differs in a window of 200, and one in all.
 
-    Beside it DuckDB joins the same tables; both must find as many records to differ.
+    Beside it DuckDB joins the same tables, and Spark; all must find as many records to differ.
     """
-    found = reconciling.race(rows, say=say)
+    found = reconciling.race(rows, spark=spark, say=say)
     if as_json:
         print(json.dumps({"reconcile": [one.document() for one in found]}))
     else:

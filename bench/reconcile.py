@@ -1,4 +1,4 @@
-"""Batch against stream of one night: how long it takes beside staging, and beside one SQL join."""
+"""Batch against stream of one night: how long it takes beside staging, and beside one join."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
@@ -35,9 +35,10 @@ JOIN = """
 
 @dataclass(frozen=True)
 class Compared:
-    """Seconds to stage a night, to reconcile it, and to join both sides by DuckDB.
+    """Seconds to stage a night, to reconcile it, and to join both sides by DuckDB and Spark.
 
-    `equal` tells whether DuckDB found as many records to differ.
+    `spark` is of a session that has joined once before, None where it was not asked. `equal`
+    tells whether all found as many records to differ.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Compared:
     stage: float
     reconcile: float
     duckdb: float
+    spark: float | None
     equal: bool
 
     def document(self) -> dict[str, Any]:
@@ -55,12 +57,21 @@ class Compared:
         ratios = {
             "of_staging": self.reconcile / self.stage,
             "of_duckdb": self.reconcile / self.duckdb,
+            **({"of_spark": self.reconcile / self.spark} if self.spark else {}),
         }
         return {**asdict(self), **{name: round(value, 3) for name, value in ratios.items()}}
 
 
-def race(rows: int, *, cache: Path = CACHE, say: Say = print) -> list[Compared]:
-    """Stream a night's events; compare them with the same night, and with one that differs."""
+def race(
+    rows: int, *, spark: bool = False, cache: Path = CACHE, say: Say = print
+) -> list[Compared]:
+    """Stream a night's events; compare them with the same night, and with two that differ.
+
+    One differs in a window alone, and one by a record in each: there all records are compared.
+
+    Args:
+        spark: also join both sides on Spark.
+    """
     with scratch(cache) as folder:
         folder.mkdir()
         say(f"streaming {rows:,} events")
@@ -70,21 +81,34 @@ def race(rows: int, *, cache: Path = CACHE, say: Say = print) -> list[Compared]:
         isopach(["stream", "sales", "--source", source, "--lake", str(lake), "--until-idle"])
         write_night(folder / "same", DAY, rows=rows)
         shutil.copytree(folder / "same", folder / "other")
+        shutil.copytree(folder / "same", folder / "every")
         change_one_store(folder / "other")
-        return [compared(name, rows, folder, lake, say) for name in ("same", "other")]
+        for file in night_files(folder / "every"):
+            table = pq.read_table(file)
+            pq.write_table(with_quantities(table, lambda n, q: (q or 0) + (not n)), file)
+        names = ("same", "other", "every")
+        return [compared(name, rows, folder, lake, spark, say) for name in names]
+
+
+def night_files(landing: Path) -> list[Path]:
+    """Return the files of a night's deliveries, the small ones first."""
+    return sorted(landing.glob(f"sales/{DAY}/*/*/*.parquet"), key=lambda f: f.stat().st_size)
+
+
+def with_quantities(table: pa.Table, change: Callable[[int, int | None], int | None]) -> pa.Table:
+    """Return a table with other quantities, made from the row's number and what it had."""
+    changed = [change(n, q) for n, q in enumerate(table.column("quantity").to_pylist())]
+    place, field = table.schema.get_field_index("quantity"), table.schema.field("quantity")
+    return table.set_column(place, field, pa.array(changed, field.type))
 
 
 def change_one_store(landing: Path) -> None:
     """Leave out some rows of a store of middle size, and change the quantity of others."""
-    files = sorted(landing.glob(f"sales/{DAY}/*/*/*.parquet"), key=lambda f: f.stat().st_size)
+    files = night_files(landing)
     file = files[len(files) // 2]
     table = pq.read_table(file)
     cut = max(table.num_rows // 100, 1)
-    quantity = table.column("quantity").to_pylist()
-    changed = [q if n % 10 else (q or 0) + 1 for n, q in enumerate(quantity)]
-    place = table.schema.get_field_index("quantity")
-    field = table.schema.field("quantity")
-    table = table.set_column(place, field, pa.array(changed, field.type)).slice(cut)
+    table = with_quantities(table, lambda n, q: q if n % 10 else (q or 0) + 1).slice(cut)
     pq.write_table(table, file)
     manifest = file.with_name("manifest.json")
     said = json.loads(manifest.read_text())
@@ -94,8 +118,8 @@ def change_one_store(landing: Path) -> None:
     manifest.write_text(json.dumps(said))
 
 
-def compared(name: str, rows: int, folder: Path, lake: Path, say: Say) -> Compared:
-    """Compare one landing zone with the stream, by isopach and by DuckDB."""
+def compared(name: str, rows: int, folder: Path, lake: Path, spark: bool, say: Say) -> Compared:
+    """Compare one landing zone with the stream, by isopach, DuckDB and, if asked, Spark."""
     landing, batch = folder / name, folder / f"lake-{name}"
     night = ["sales", "--date", f"{DAY}", "--landing", str(landing)]
     found = isopach(["reconcile", *night, "--lake", str(lake)])
@@ -103,6 +127,7 @@ def compared(name: str, rows: int, folder: Path, lake: Path, say: Say) -> Compar
     started = perf_counter()
     joined = differing_rows(lake, batch)
     seconds = perf_counter() - started
+    there = joined_on_spark(lake, batch) if spark else None
     one = Compared(
         name=name,
         rows=rows,
@@ -112,12 +137,14 @@ def compared(name: str, rows: int, folder: Path, lake: Path, say: Say) -> Compar
         stage=found["seconds"]["stage"],
         reconcile=found["seconds"]["reconcile"],
         duckdb=round(seconds, 3),
-        equal=joined == len(found["differences"]),
+        spark=round(there["seconds"], 3) if there else None,
+        equal={joined, there["rows"] if there else joined} == {len(found["differences"])},
     )
     say(
         f"{name}: {one.differences:,} records differ in {one.differing} of {one.windows} windows; "
         f"staged in {one.stage:.2f} s, reconciled in {one.reconcile:.2f} s, "
         f"joined by DuckDB in {one.duckdb:.2f} s"
+        + (f", by Spark in {one.spark:.2f} s" if one.spark else "")
     )
     return one
 
@@ -135,10 +162,29 @@ def differing_rows(lake: Path, batch: Path) -> int:
     return int(row[0])
 
 
+def joined_on_spark(lake: Path, batch: Path) -> dict[str, Any]:
+    """Return how many records differ by Spark's full outer join, and the seconds it took."""
+    sides = [str(one / "sales/records") for one in (lake, batch)]
+    command = [sys.executable, "-m", "bench.peers.spark_join_peer", *sides, ",".join(COMPARED)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
 def terminal(found: Sequence[Compared]) -> Table:
     """Return the results for the terminal."""
     table = Table(title="Batch against stream, seconds")
-    for name in ("night", "rows", "differ", "stage", "reconcile", "of staging", "DuckDB", "equal"):
+    for name in (
+        "night",
+        "rows",
+        "differ",
+        "stage",
+        "reconcile",
+        "of staging",
+        "DuckDB",
+        "Spark",
+        "equal",
+    ):
         table.add_column(name, justify="left" if name == "night" else "right")
     for one in found:
         table.add_row(
@@ -149,6 +195,7 @@ def terminal(found: Sequence[Compared]) -> Table:
             f"{one.reconcile:.2f}",
             f"{one.reconcile / one.stage:.0%}",
             f"{one.duckdb:.2f}",
+            f"{one.spark:.2f}" if one.spark else "",
             "yes" if one.equal else "NO",
             style=None if one.equal else "red",
         )

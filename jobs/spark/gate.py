@@ -102,8 +102,9 @@ class SparkRows:
         look = partial(_by_window, label=label, one=one, schema=self.schema)
         rows = self._map(columns, look, FOUND, "site").collect()
         found = {row.site: _found(row) for row in rows}
+        none = whole_found(empty_frame(self.schema), label, one, self.schema)
         for window in self.windows:
-            yield window, found[window[0]]
+            yield window, found.get(window[0], none)  # one whose rows are gone has none
 
     def _whole(self, label: str, one: Expectation) -> Found | None:
         """Have the library look at all rows at once, on Spark."""

@@ -8,18 +8,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_night import DAY
+from small_night import DAY, SmallNight
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
 
 from gated_night import gated_night, judged, lines
 
-from isopach.jobs.table_gate import InProcess
+from isopach.jobs.table_gate import Engine, InProcess, Judged
 
 pytestmark = [
     pytest.mark.engines,
@@ -40,18 +41,27 @@ def spark() -> Iterator[Any]:
     found.stop()
 
 
+def assert_same_verdicts(night: SmallNight, engine: Engine) -> Judged:
+    """Assert that both engines write the same lines and windows to the ledger; return them."""
+    here, there = judged(night, InProcess()), judged(night, engine)
+    assert replace(there, run=here.run) == here
+    assert lines(night, there.run).rows() == lines(night, here.run).rows()
+    return here
+
+
 def test_the_same_is_found_on_spark(spark: Any, tmp_path: Path) -> None:
     from isopach.jobs.spark.gate import OnSpark
 
     night = gated_night(tmp_path)
-    here, there = judged(night, InProcess()), judged(night, OnSpark(spark))
-    assert (there.windows, there.passed, there.failed) == (here.windows, here.passed, here.failed)
-    assert here.passed
-    assert here.failed
-    assert there.held == here.held
-    assert there.warnings == here.warnings
-    assert lines(night, there.run).equals(lines(night, here.run))
+    found = assert_same_verdicts(night, OnSpark(spark))
+    assert found.passed
+    assert found.failed
+    assert found.warnings
     assert night.findings() == []
+    spark.sql(f"DELETE FROM delta.`{night.lake.path}/visits/records` WHERE site = 'kiritimati'")
+    lost = assert_same_verdicts(night, OnSpark(spark))
+    assert len(lost.held) == 3
+    assert lost.version > found.version
 
 
 def test_the_job_by_itself(tmp_path: Path) -> None:

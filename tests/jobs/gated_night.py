@@ -51,11 +51,14 @@ EXPECTED = [
 
 
 def gated_night(folder: Path) -> SmallNight:
-    """Return a lake in which four sites are settled, one with nothing, and one is held."""
+    """Return a lake in which four sites are settled, one of them with nothing.
+
+    Weights are eighths: sums of others depend, in their last digit, on who adds them up.
+    """
     night = SmallNight(folder, declare(folder, {**FEED, "columns": COLUMNS}))
     notes = ["good", None, "good", "Bad 1", "fine"]
     night.deliver("nyc", [
-        row("nyc", f"n{n}", minutes=n * 50 % 160, note=notes[n % 5], weight=n / 7,
+        row("nyc", f"n{n}", minutes=n * 50 % 160, note=notes[n % 5], weight=n / 8,
             born="2026-03-08")
         for n in range(10)
     ])  # fmt: skip
