@@ -1,6 +1,6 @@
 """`python -m bench nightly` races on one night, `stream` on a topic, `all` on both kinds.
 
-`reconcile` compares a night with its stream.
+`reconcile` compares a night with its stream, `quality` what suites cost, `spark` nights on Spark.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bench import on_spark
 from bench import quality as gating
 from bench import reconcile as reconciling
 from bench.night import FEWEST, Shape
 from bench.page import RESULTS, write_section
 from bench.peer import ALL, Peer, named
-from bench.race import race, warm_up
+from bench.race import WARM_UP_ROWS, race, warm_up
 from bench.report import section
 from bench.result import Race
 from bench.stream import peer as stream_peer
@@ -137,6 +138,34 @@ def quality(
     else:
         Console(soft_wrap=True).print(gating.terminal([found]))
     raise typer.Exit(0 if found.equal else 1)
+
+
+@app.command()
+def spark(
+    rows: Annotated[
+        int, typer.Option(min=FEWEST, help="Of an even and of a skewed night.")
+    ] = 10_000_000,
+    large: Annotated[int, typer.Option(min=FEWEST, help="Of a large one.")] = 50_000_000,
+    repeat: Repeat = 1,
+    to: To = RESULTS,
+) -> None:
+    """Race Beam on Spark against a hand-written job there, and write the section on it."""
+    racing = chosen(on_spark.PEERS)
+    warm_up(racing, say=say)
+    nights: list[tuple[int, Shape]] = [
+        (WARM_UP_ROWS, "uniform"),
+        (rows, "uniform"),
+        (rows, "hot"),
+        (large, "zipf"),
+    ]
+    races = []
+    for size, shape in nights:
+        races.append(race(racing, size, shape, repeat=repeat, say=say))
+        show(races[-1])
+    repeated = f"python -m bench spark --rows {rows} --large {large} --repeat {repeat}"
+    write_section(to, "Nights on Spark", on_spark.section(races[0], races[1:], repeated))
+    say(f"written to {to}")
+    raise typer.Exit(0 if all(one.equal for one in races) else 1)
 
 
 @app.command(name="all")

@@ -1,4 +1,4 @@
-"""The page of results, `bench/RESULTS.md`: one section for nights, one for streams."""
+"""The page of results, `bench/RESULTS.md`: a section each for nights, those on Spark, streams."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 TITLE = "# Results"
-Heading = Literal["Nights", "Streams"]
+Heading = Literal["Nights", "Nights on Spark", "Streams"]
 
 
 def write_section(page: Path, heading: Heading, text: str) -> None:

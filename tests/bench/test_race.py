@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import bench.__main__ as cli
+from bench import on_spark
 from bench.measure import Measured, measure
 from bench.night import prepare
 from bench.peer import REFERENCE, Peer, named
@@ -145,3 +146,15 @@ def test_a_failed_run_gives_no_ratio() -> None:
     assert not found.equal
     assert found.ratio("isopach", "polars") is None
     assert failed.document()["error"] == "exit 1: no disk"
+
+
+def test_start_up_is_left_out_of_the_ratio_on_spark() -> None:
+    least = raced(20_000, "uniform", pyspark=(10.0, 1.0), **{"isopach-spark": (12.0, 1.0)})
+    night = raced(10_000_000, "hot", pyspark=(30.0, 1.0), **{"isopach-spark": (27.0, 1.0)})
+    assert on_spark.figures(least, [night]) == [
+        ("isopach-spark / pyspark, seconds, 10,000,000 rows, hot", "0.90", "≤ 1.0"),
+        ("the same, start-up left out, 10,000,000 rows, hot", "0.75", "≤ 1.0"),
+    ]
+    assert on_spark.without(night, least) is None
+    text = on_spark.section(least, [night], "python -m bench spark")
+    assert "### 10,000,000 rows, hot" in text
