@@ -1,0 +1,1 @@
+# Nobody acts here: policies read logs and metrics of their own project.
