@@ -27,6 +27,7 @@ from isopach.feeds.totals import Total
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 WIDE_INTEGERS = cs.integer().cast(pl.Int64)
 """How whole numbers enter SQL: those of 32 bits would wrap around silently."""
+Cadence = Literal["nightly", "micro-batch", "continuous"]
 RESERVED = ("site", "business_date")
 NO_OTHERS: dict[str, Any] = {"additionalProperties": False}
 
@@ -86,6 +87,10 @@ class Feed(Part):
     lateness: Lateness = Lateness()
     reconcile: Reconcile = Reconcile()
     salting: Salting = Salting()
+    cadence: Cadence = Field(
+        default="nightly",
+        description="How events land where it is provisioned; nights settle them all the same.",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -14,6 +14,7 @@ from isopach.jobs import (
     evidence_command,
     export_command,
     gate_command,
+    infra_command,
     maintain_command,
     nightly_command,
     publish_command,
@@ -64,6 +65,7 @@ app.command(epilog=maintain_command.EXAMPLES)(maintain_command.maintain)
 app.command(epilog=replay_command.EXAMPLES)(replay_command.replay)
 app.command(epilog=report_command.EXAMPLES)(report_command.report)
 app.add_typer(submit_command.app, name="submit")
+app.add_typer(infra_command.app, name="infra")
 
 
 def main() -> None:
