@@ -18,7 +18,7 @@ TYPES = (
 FIELDS = (
     "feed, columns, derive, lookups, hook, sites, site, key, event_time, business_date, "
     "extra_columns, suite, counts_suite, gate, quarantine, totals, lateness, reconcile, "
-    "salting"
+    "salting, cadence"
 )
 
 

@@ -28,6 +28,7 @@ module "lake" {
   feeds   = local.feeds
   writers = { for account in ["launcher", "worker", "spark"] : account => module.identity.members[account] }
   readers = { for account in ["launcher", "worker"] : account => module.identity.members[account] }
+  senders = var.senders
 }
 
 module "registry" {
@@ -51,6 +52,7 @@ module "events" {
   subnetwork = module.dataflow.subnetwork
   kms_key    = module.lake.kms_key
   vcpus      = var.kafka_vcpus
+  producers  = var.producers
   readers    = { for account in ["launcher", "worker"] : account => module.identity.emails[account] }
 }
 

@@ -45,4 +45,6 @@ module "platform" {
   machine_type          = var.machine_type
   max_workers           = var.max_workers
   kafka_vcpus           = var.kafka_vcpus
+  senders               = var.senders
+  producers             = var.producers
 }

@@ -99,3 +99,15 @@ variable "kafka_vcpus" {
   type        = number
   default     = 3
 }
+
+variable "senders" {
+  description = "Members that deliver files, as in serviceAccount:tills@example.iam.gserviceaccount.com."
+  type        = set(string)
+  default     = []
+}
+
+variable "producers" {
+  description = "Addresses of the accounts that send events."
+  type        = set(string)
+  default     = []
+}

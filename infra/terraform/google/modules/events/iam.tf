@@ -1,6 +1,6 @@
 # To connect at all; what may be read is said by the topics' lists.
 resource "google_project_iam_member" "clients" {
-  for_each = var.readers
+  for_each = merge(var.readers, { for address in var.producers : address => address })
   project  = var.project
   role     = "roles/managedkafka.client"
   member   = "serviceAccount:${each.value}"
@@ -14,7 +14,10 @@ resource "google_managed_kafka_acl" "feed" {
   acl_id   = "topic/${google_managed_kafka_topic.feed[each.key].topic_id}"
 
   dynamic "acl_entries" {
-    for_each = setproduct(values(var.readers), ["READ", "DESCRIBE"])
+    for_each = concat(
+      setproduct(values(var.readers), ["READ", "DESCRIBE"]),
+      setproduct(tolist(var.producers), ["WRITE", "DESCRIBE"]),
+    )
     content {
       principal       = "User:${acl_entries.value[0]}"
       permission_type = "ALLOW"

@@ -105,3 +105,13 @@ variable "readers" {
     error_message = "readers: service accounts' addresses, as in NAME@PROJECT.iam.gserviceaccount.com."
   }
 }
+
+variable "producers" {
+  description = "Addresses of the accounts that send events."
+  type        = set(string)
+  default     = []
+  validation {
+    condition     = alltrue([for address in var.producers : can(regex("^[a-z0-9-]+@[a-z0-9.-]+\\.gserviceaccount\\.com$", address))])
+    error_message = "producers: service accounts' addresses, as in NAME@PROJECT.iam.gserviceaccount.com."
+  }
+}

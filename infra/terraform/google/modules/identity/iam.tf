@@ -30,10 +30,18 @@ resource "google_project_iam_member" "this" {
   member   = each.value.member
 }
 
+# Whoever approves answers a night that waits, and starts none.
+resource "google_project_iam_custom_role" "approve" {
+  project     = var.project
+  role_id     = "${replace(var.name, "-", "_")}_approve"
+  title       = "Answer workflows that wait"
+  permissions = ["workflows.callbacks.send"]
+}
+
 resource "google_project_iam_member" "approvers" {
   for_each = var.approvers
   project  = var.project
-  role     = "roles/workflows.invoker"
+  role     = "projects/${var.project}/roles/${google_project_iam_custom_role.approve.role_id}"
   member   = each.value
 }
 

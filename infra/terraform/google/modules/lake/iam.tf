@@ -11,6 +11,7 @@ locals {
     dataflow  = "service-${local.number}@dataflow-service-producer-prod.iam.gserviceaccount.com"
     compute   = "service-${local.number}@compute-system.iam.gserviceaccount.com"
     run       = "service-${local.number}@serverless-robot-prod.iam.gserviceaccount.com"
+    workflows = "service-${local.number}@gcp-sa-workflows.iam.gserviceaccount.com"
     dataproc  = "service-${local.number}@dataproc-accounts.iam.gserviceaccount.com"
   }
 }
@@ -48,5 +49,13 @@ resource "google_storage_bucket_iam_member" "landing" {
   for_each = var.readers
   bucket   = google_storage_bucket.this["landing"].name
   role     = "roles/storage.objectViewer"
+  member   = each.value
+}
+
+# Sites deliver: they create objects, and neither read nor change what others sent.
+resource "google_storage_bucket_iam_member" "senders" {
+  for_each = var.senders
+  bucket   = google_storage_bucket.this["landing"].name
+  role     = "roles/storage.objectCreator"
   member   = each.value
 }

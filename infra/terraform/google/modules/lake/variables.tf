@@ -89,12 +89,22 @@ variable "readers" {
   type        = map(string)
 }
 
+variable "senders" {
+  description = "Members that deliver files, as in serviceAccount:tills@example.iam.gserviceaccount.com."
+  type        = set(string)
+  default     = []
+  validation {
+    condition     = alltrue([for who in var.senders : can(regex("^(user|group|serviceAccount):[^\\s:@]+@[a-z0-9.-]+$", who))])
+    error_message = "senders: user:, group: or serviceAccount: and an address, and never allUsers."
+  }
+}
+
 variable "agents" {
   description = "Services whose agents use the key: what they keep is encrypted with it."
   type        = set(string)
-  default     = ["storage", "kafka", "artifacts", "dataflow", "compute", "run", "dataproc"]
+  default     = ["storage", "kafka", "artifacts", "dataflow", "compute", "run", "dataproc", "workflows"]
   validation {
-    condition     = length(setsubtract(var.agents, ["storage", "kafka", "artifacts", "dataflow", "compute", "run", "dataproc"])) == 0
-    error_message = "agents: some of storage, kafka, artifacts, dataflow, compute, run and dataproc."
+    condition     = length(setsubtract(var.agents, ["storage", "kafka", "artifacts", "dataflow", "compute", "run", "dataproc", "workflows"])) == 0
+    error_message = "agents: some of storage, kafka, artifacts, dataflow, compute, run, dataproc and workflows."
   }
 }
