@@ -9,6 +9,14 @@ from pathlib import Path
 from typing import Any
 
 Row = tuple[str, str, str]
+POLICIES = (
+    "aws_iam_role_policy",
+    "aws_iam_policy",
+    "aws_s3_bucket_policy",
+    "aws_ecr_repository_policy",
+    "aws_sns_topic_policy",
+    "aws_kms_key",
+)
 ON = {
     "google_project_iam_member": "project",
     "google_kms_crypto_key_iam_member": "key",
@@ -49,15 +57,30 @@ def _account(address: str) -> str:
 
 
 def aws_rows(changes: list[dict[str, Any]]) -> set[Row]:
-    """Return each action that a plan's policies allow, by the role that may do it."""
-    rows: set[Row] = set()
-    for change in changes:
-        if change["type"] == "aws_iam_role_policy":
-            values = change["change"]["after"]
-            who = values["role"].rpartition("-")[2]
-            for statement in json.loads(values["policy"])["Statement"]:
-                rows |= {(who, action, statement["Sid"]) for action in _listed(statement["Action"])}
-    return rows
+    """Return each action that a plan's policies allow, by who may do it."""
+    return {row for change in changes for row in _aws(change)}
+
+
+def _aws(change: dict[str, Any]) -> Iterator[Row]:
+    values = change["change"]["after"]
+    if change["type"] not in POLICIES:
+        return
+    for statement in json.loads(values["policy"])["Statement"]:
+        if statement["Effect"] == "Allow":
+            for who in _principals(statement, values):
+                yield from (
+                    (who, action, statement["Sid"]) for action in _listed(statement["Action"])
+                )
+
+
+def _principals(statement: dict[str, Any], values: dict[str, Any]) -> list[str]:
+    """Return whom a policy is of: a role, whoever approves, or whom a resource's policy names."""
+    named = statement.get("Principal")
+    if named is None:
+        return [values["role"].rpartition("-")[2] if values.get("role") else "approvers"]
+    if "Service" in named:
+        return [f"service {service.split('.')[0]}" for service in _listed(named["Service"])]
+    return ["account" if who.endswith(":root") else "sites" for who in _listed(named["AWS"])]
 
 
 def _listed(value: str | list[str]) -> list[str]:

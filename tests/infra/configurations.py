@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from typing import Any
 from terraform import MODULES, command_line_settings
 
 SECONDS = 300
+REFUSED = re.compile(r'run "\w+" \{(?:(?!\n\}).)*?expect_failures.*?\n\}\n', re.S)
 
 
 @dataclass
@@ -24,16 +26,20 @@ class Copy:
     ready: set[Path] = field(default_factory=set)
 
     def configuration(self, name: str) -> Path:
-        """Return a configuration's folder after `terraform init`."""
+        """Return a configuration's folder with its modules and providers."""
         folder = self.folder / name
         if folder not in self.ready:
-            done = self.run(folder, "init", "-backend=false", "-input=false", "-no-color")
+            ready = ("init", "-backend=false") if self.cloud == "google" else ("get",)
+            done = self.run(folder, *ready, "-no-color")
             assert done.returncode == 0, done.stdout + done.stderr
             self.ready.add(folder)
         return folder
 
     def broken(self, name: str, file: str, old: str, new: str) -> Path:
-        """Return a copy of a configuration in which a text is another; beside the original."""
+        """Return a copy of a configuration in which a text is another; beside the original.
+
+        What its tests expect to be refused is left out, but where what is refused was broken.
+        """
         original = self.configuration(name)
         folder = original.with_name(f"{original.name}-broken")
         shutil.rmtree(folder, ignore_errors=True)
@@ -41,6 +47,9 @@ class Copy:
         text = (folder / file).read_text()
         assert old in text, f"{name}/{file} has no {old!r}: mend the test"
         (folder / file).write_text(text.replace(old, new))
+        if file != "variables.tf":
+            for path in folder.glob("*.tftest.hcl"):
+                path.write_text(REFUSED.sub("", path.read_text()))
         return folder
 
     def run(self, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

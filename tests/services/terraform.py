@@ -28,14 +28,14 @@ def missing_for(cloud: str) -> str:
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         return f"not installed: {', '.join(missing)}"
-    if cloud == "aws" and aws_mirror() is None:
+    if cloud == "aws" and aws_provider() is None:
         return "no provider hashicorp/aws in a folder of this machine; ISOPACH_TF_PLUGINS names one"
     return ""
 
 
 @cache
-def aws_mirror() -> Path | None:
-    """Return a folder that has the AWS provider, laid out as Terraform does."""
+def aws_provider() -> Path | None:
+    """Return the folder that the AWS provider is in, where Terraform's mirrors usually are."""
     named = os.environ.get("ISOPACH_TF_PLUGINS")
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     usual = (
@@ -46,15 +46,22 @@ def aws_mirror() -> Path | None:
     )
     places = [Path(named)] if named else usual
     found = (hit for place in places for hit in place.glob("*/hashicorp/aws/*/*/*-provider-aws*"))
-    return next((hit.parents[5] for hit in found), None)
+    return next((hit.parent for hit in found), None)
 
 
 def command_line_settings(cloud: str) -> Path:
-    """Return a file of settings by which Terraform finds a cloud's providers."""
-    mirror = google_mirror() if cloud == "google" else aws_mirror()
+    """Return a file of settings by which Terraform finds a cloud's providers.
+
+    The AWS provider is 700 MB, of which `init` and each command would compute a hash: it is given
+    as one that is being developed, which takes no `init`.
+    """
+    if cloud == "google":
+        inner = f'filesystem_mirror {{\n    path = "{google_mirror()}"\n  }}'
+    else:
+        inner = f'dev_overrides {{\n    "hashicorp/aws" = "{aws_provider()}"\n  }}'
     settings = SERVICES / "terraform" / f"{cloud}.tfrc"
     settings.parent.mkdir(parents=True, exist_ok=True)
-    text = f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror}"\n  }}\n}}\n'
+    text = f"provider_installation {{\n  {inner}\n}}\n"
     if not settings.is_file() or settings.read_text() != text:
         settings.write_text(text)
     return settings

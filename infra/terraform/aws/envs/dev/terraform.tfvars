@@ -1,0 +1,14 @@
+account             = "111122223333"
+region              = "eu-central-1"
+name                = "isopach-dev"
+environment         = "dev"
+owner               = "data-platform"
+cost_centre         = "cc-4711"
+release             = "0.1.0"
+emails              = ["data@example.com"]
+approvers           = ["data-platform"]
+senders             = ["arn:aws:iam::777788889999:role/tills"]
+budget              = 300
+kafka_secret        = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:AmazonMSK_isopach-Ab12Cd"
+kafka_instance_type = "kafka.t3.small"
+memory              = 4

@@ -1,0 +1,13 @@
+account      = "444455556666"
+region       = "eu-central-1"
+name         = "isopach-prod"
+environment  = "prod"
+owner        = "data-platform"
+cost_centre  = "cc-4711"
+release      = "0.1.0"
+emails       = ["data@example.com"]
+approvers    = ["data-platform"]
+senders      = ["arn:aws:iam::777788889999:role/tills"]
+budget       = 3000
+kafka_secret = "arn:aws:secretsmanager:eu-central-1:444455556666:secret:AmazonMSK_isopach-Ab12Cd"
+memory       = 16

@@ -1,0 +1,1 @@
+# Who reads and writes is said by the secrets' users: SASL knows no roles.

@@ -1,0 +1,70 @@
+mock_provider "aws" {}
+
+variables {
+  account   = "111122223333"
+  region    = "eu-central-1"
+  name      = "isopach-test"
+  labels    = { owner = "data", environment = "test", cost_centre = "cc-1" }
+  approvers = ["data-platform"]
+}
+
+run "roles" {
+  command = plan
+
+  assert {
+    condition     = toset(keys(aws_iam_role.this)) == toset(["launcher", "execution", "spark", "workflow", "scheduler"])
+    error_message = "One role for each thing that acts."
+  }
+  assert {
+    condition     = alltrue([for role in aws_iam_role.this : jsondecode(role.assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == var.account])
+    error_message = "Services act for this account alone."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role.this["scheduler"].assume_role_policy).Statement[0].Principal.Service == "scheduler.amazonaws.com"
+    error_message = "Each role is of one service."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_policy.approve.policy).Statement[0].Resource == "arn:aws:states:eu-central-1:111122223333:stateMachine:isopach-test-night" && toset(jsondecode(aws_iam_policy.approve.policy).Statement[0].Action) == toset(["states:SendTaskSuccess", "states:SendTaskFailure"])
+    error_message = "Whoever approves answers nights, and starts none."
+  }
+}
+
+run "anybody_cannot_approve" {
+  command = plan
+  variables {
+    approvers = ["*"]
+  }
+  expect_failures = [var.approvers]
+}
+
+run "an_account_is_a_number" {
+  command = plan
+  variables {
+    account = "mine"
+  }
+  expect_failures = [var.account]
+}
+
+run "a_region_is_no_zone" {
+  command = plan
+  variables {
+    region = "eu-central-1a"
+  }
+  expect_failures = [var.region]
+}
+
+run "labels_must_say_who_pays" {
+  command = plan
+  variables {
+    labels = { owner = "data", environment = "test" }
+  }
+  expect_failures = [var.labels]
+}
+
+run "a_name_must_fit" {
+  command = plan
+  variables {
+    name = "isopach-of-a-very-large-organisation"
+  }
+  expect_failures = [var.name]
+}

@@ -1,0 +1,118 @@
+# Whoever destroys the key destroys the data: Terraform never does.
+resource "aws_kms_key" "this" {
+  description             = "${var.name}: lake, deliveries, events, logs"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+  policy                  = jsonencode(local.key_policy)
+  tags                    = var.labels
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "aws_kms_alias" "this" {
+  name          = "alias/${var.name}"
+  target_key_id = aws_kms_key.this.key_id
+}
+
+locals {
+  # Rows lie in the lake alone, and no rule ever deletes what is there now.
+  buckets = {
+    lake    = { keep_days = 30, delete_after = 0 }
+    landing = { keep_days = 7, delete_after = 0 }
+    temp    = { keep_days = 1, delete_after = 14 }
+  }
+  staging = { for feed in var.feeds : feed => "${var.folder}/${feed}/_staging/" }
+}
+
+resource "aws_s3_bucket" "this" {
+  for_each      = local.buckets
+  bucket        = "${var.name}-${each.key}-${var.account}"
+  force_destroy = false
+  tags          = var.labels
+  lifecycle {
+    prevent_destroy = true
+  }
+}
+
+resource "aws_s3_bucket_public_access_block" "this" {
+  for_each                = aws_s3_bucket.this
+  bucket                  = each.value.bucket
+  block_public_acls       = true
+  block_public_policy     = true
+  ignore_public_acls      = true
+  restrict_public_buckets = true
+}
+
+resource "aws_s3_bucket_ownership_controls" "this" {
+  for_each = aws_s3_bucket.this
+  bucket   = each.value.bucket
+  rule {
+    object_ownership = "BucketOwnerEnforced"
+  }
+}
+
+resource "aws_s3_bucket_server_side_encryption_configuration" "this" {
+  for_each = aws_s3_bucket.this
+  bucket   = each.value.bucket
+  rule {
+    bucket_key_enabled = true
+    apply_server_side_encryption_by_default {
+      sse_algorithm     = "aws:kms"
+      kms_master_key_id = aws_kms_key.this.arn
+    }
+  }
+}
+
+# What somebody deletes by hand can be had back for so long.
+resource "aws_s3_bucket_versioning" "this" {
+  for_each = aws_s3_bucket.this
+  bucket   = each.value.bucket
+  versioning_configuration {
+    status = "Enabled"
+  }
+}
+
+resource "aws_s3_bucket_lifecycle_configuration" "this" {
+  for_each   = aws_s3_bucket.this
+  bucket     = each.value.bucket
+  depends_on = [aws_s3_bucket_versioning.this]
+
+  rule {
+    id     = "tidy"
+    status = "Enabled"
+    filter {}
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 7
+    }
+    noncurrent_version_expiration {
+      noncurrent_days = local.buckets[each.key].keep_days
+    }
+  }
+
+  dynamic "rule" {
+    for_each = each.key == "lake" ? local.staging : {}
+    content {
+      id     = "staging-${rule.key}"
+      status = "Enabled"
+      filter {
+        prefix = rule.value
+      }
+      expiration {
+        days = var.staging_days
+      }
+    }
+  }
+
+  dynamic "rule" {
+    for_each = local.buckets[each.key].delete_after > 0 ? [local.buckets[each.key].delete_after] : []
+    content {
+      id     = "temporary"
+      status = "Enabled"
+      filter {}
+      expiration {
+        days = rule.value
+      }
+    }
+  }
+}

@@ -1,0 +1,4 @@
+output "jobs" {
+  description = "What is run, for each table."
+  value       = local.jobs
+}

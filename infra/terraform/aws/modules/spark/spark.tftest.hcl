@@ -1,0 +1,80 @@
+mock_provider "aws" {
+  override_during = plan
+  mock_resource "aws_emrserverless_application" {
+    defaults = { id = "00isopach" }
+  }
+}
+
+variables {
+  account        = "111122223333"
+  region         = "eu-central-1"
+  name           = "isopach-test"
+  labels         = { owner = "data", environment = "test", cost_centre = "cc-1" }
+  tables         = { sales = { path = "s3://acme-lake/lake/sales/records", z_order = ["site"] } }
+  image          = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/isopach-test/isopach-spark:0.1.0"
+  subnets        = ["subnet-1"]
+  security_group = "sg-1"
+  roles          = { spark = "arn:aws:iam::111122223333:role/isopach-test-spark", workflow = "arn:aws:iam::111122223333:role/isopach-test-workflow", scheduler = "arn:aws:iam::111122223333:role/isopach-test-scheduler" }
+  role_names     = { workflow = "isopach-test-workflow", scheduler = "isopach-test-scheduler" }
+}
+
+run "jobs" {
+  command = plan
+
+  assert {
+    condition     = join(" ", output.jobs[0].args) == "--table s3a://acme-lake/lake/sales/records --z-order site"
+    error_message = "A job for each table, with the arguments of jobs/spark/maintain.py."
+  }
+  assert {
+    condition     = aws_emrserverless_application.this.auto_stop_configuration[0].enabled && aws_emrserverless_application.this.maximum_capacity[0].cpu == "16 vCPU"
+    error_message = "An application that does nothing costs nothing, and never more than its cores."
+  }
+  assert {
+    condition     = jsondecode(aws_sfn_state_machine.maintain.definition).States.Tables.ItemProcessor.States.Maintain.Arguments.ExecutionRoleArn == var.roles.spark
+    error_message = "Jobs act as their own role."
+  }
+  assert {
+    condition     = aws_emrserverless_application.this.network_configuration[0].subnet_ids == toset(var.subnets)
+    error_message = "Executors are private."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.workflow.policy).Statement[2].Resource == ["${var.roles.spark}"] && jsondecode(aws_iam_role_policy.workflow.policy).Statement[2].Condition.StringEquals["iam:PassedToService"] == "emr-serverless.amazonaws.com"
+    error_message = "The workflow hands on this role, to this service."
+  }
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.scheduler.policy).Statement[0].Resource == ["arn:aws:states:eu-central-1:111122223333:stateMachine:isopach-test-maintain"]
+    error_message = "The scheduler starts maintenance."
+  }
+}
+
+run "a_schedule_has_six_fields" {
+  command = plan
+  variables {
+    schedule = "weekly"
+  }
+  expect_failures = [var.schedule]
+}
+
+run "a_table_is_in_a_bucket" {
+  command = plan
+  variables {
+    tables = { sales = { path = "/lake/sales/records", z_order = [] } }
+  }
+  expect_failures = [var.tables]
+}
+
+run "cores_are_bounded" {
+  command = plan
+  variables {
+    max_vcpus = 1000
+  }
+  expect_failures = [var.max_vcpus]
+}
+
+run "executors_have_a_subnet" {
+  command = plan
+  variables {
+    subnets = []
+  }
+  expect_failures = [var.subnets]
+}
