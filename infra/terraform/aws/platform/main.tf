@@ -85,6 +85,7 @@ module "spark" {
   image          = "${module.registry.addresses["isopach-spark"]}:${var.release}"
   subnets        = module.containers.subnets
   security_group = module.containers.security_group
+  kms_key        = module.lake.kms_key
   roles          = { for role in ["spark", "workflow", "scheduler"] : role => module.identity.arns[role] }
   role_names     = { for role in ["workflow", "scheduler"] : role => module.identity.roles[role] }
 }

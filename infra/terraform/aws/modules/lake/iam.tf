@@ -40,8 +40,8 @@ locals {
 
 # Nobody without TLS; and sites deliver, and neither read nor change what others sent.
 resource "aws_s3_bucket_policy" "this" {
-  for_each   = aws_s3_bucket.this
-  bucket     = each.value.bucket
+  for_each   = local.buckets
+  bucket     = aws_s3_bucket.this[each.key].bucket
   depends_on = [aws_s3_bucket_public_access_block.this]
   policy = jsonencode({
     Version = "2012-10-17"

@@ -36,10 +36,34 @@ locals {
   ]
 }
 
+resource "aws_cloudwatch_log_group" "maintain" {
+  name              = "/${var.name}/maintain"
+  retention_in_days = 365
+  kms_key_id        = var.kms_key
+  tags              = var.labels
+}
+
 resource "aws_sfn_state_machine" "maintain" {
   name     = "${var.name}-maintain"
   role_arn = var.roles.workflow
   tags     = var.labels
+
+  encryption_configuration {
+    type                              = "CUSTOMER_MANAGED_KMS_KEY"
+    kms_key_id                        = var.kms_key
+    kms_data_key_reuse_period_seconds = 900
+  }
+
+  tracing_configuration {
+    enabled = true
+  }
+
+  logging_configuration {
+    log_destination        = "arn:aws:logs:${var.region}:${var.account}:log-group:${aws_cloudwatch_log_group.maintain.name}:*"
+    level                  = "ERROR"
+    include_execution_data = true
+  }
+
   definition = jsonencode({
     Comment       = "Joins and sorts the files of tables, one job after the other"
     QueryLanguage = "JSONata"
@@ -82,6 +106,7 @@ resource "aws_scheduler_schedule" "maintain" {
   name                         = "${var.name}-maintain"
   schedule_expression          = var.schedule
   schedule_expression_timezone = "UTC"
+  kms_key_arn                  = var.kms_key
   flexible_time_window {
     mode = "OFF"
   }

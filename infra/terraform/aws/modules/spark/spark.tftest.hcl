@@ -14,6 +14,7 @@ variables {
   image          = "111122223333.dkr.ecr.eu-central-1.amazonaws.com/isopach-test/isopach-spark:0.1.0"
   subnets        = ["subnet-1"]
   security_group = "sg-1"
+  kms_key        = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
   roles          = { spark = "arn:aws:iam::111122223333:role/isopach-test-spark", workflow = "arn:aws:iam::111122223333:role/isopach-test-workflow", scheduler = "arn:aws:iam::111122223333:role/isopach-test-scheduler" }
   role_names     = { workflow = "isopach-test-workflow", scheduler = "isopach-test-scheduler" }
 }
@@ -77,4 +78,12 @@ run "executors_have_a_subnet" {
     subnets = []
   }
   expect_failures = [var.subnets]
+}
+
+run "a_key_has_its_whole_name" {
+  command = plan
+  variables {
+    kms_key = "lake"
+  }
+  expect_failures = [var.kms_key]
 }

@@ -99,3 +99,12 @@ variable "max_vcpus" {
     error_message = "max_vcpus: 4 to 400."
   }
 }
+
+variable "kms_key" {
+  description = "ARN of the key that all is encrypted with."
+  type        = string
+  validation {
+    condition     = can(regex("^arn:aws[\\w-]*:kms:[a-z0-9-]+:\\d{12}:key/[\\w-]+$", var.kms_key))
+    error_message = "kms_key: arn:aws:kms:REGION:ACCOUNT:key/ID."
+  }
+}

@@ -24,6 +24,7 @@ resource "google_project_iam_custom_role" "batches" {
 }
 
 resource "google_project_iam_member" "this" {
+  #checkov:skip=CKV_GCP_49:Dataflow knows no smaller resource than the project; acting as the workers is bound on their account
   for_each = local.on_project
   project  = var.project
   role     = each.value.role
