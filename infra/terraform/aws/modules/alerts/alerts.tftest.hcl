@@ -59,50 +59,21 @@ run "alarms" {
   }
 }
 
-run "somebody_is_told" {
+run "refused" {
   command = plan
   variables {
+    # Somebody is told.
     emails = []
-  }
-  expect_failures = [var.emails]
-}
-
-run "a_key_has_its_whole_name" {
-  command = plan
-  variables {
+    # A key has its whole name.
     kms_key = "lake"
-  }
-  expect_failures = [var.kms_key]
-}
-
-run "a_stream_may_be_silent" {
-  command = plan
-  variables {
+    # A stream may be silent.
     watermark_minutes = 7
-  }
-  expect_failures = [var.watermark_minutes]
-}
-
-run "a_landing_has_its_time" {
-  command = plan
-  variables {
+    # A landing has its time.
     lag_seconds = 0
-  }
-  expect_failures = [var.lag_seconds]
-}
-
-run "differences_are_counted" {
-  command = plan
-  variables {
+    # Differences are counted.
     tolerated_differences = -1
-  }
-  expect_failures = [var.tolerated_differences]
-}
-
-run "a_budget_is_whole" {
-  command = plan
-  variables {
+    # A budget is whole.
     budget = 0.5
   }
-  expect_failures = [var.budget]
+  expect_failures = [var.emails, var.kms_key, var.watermark_minutes, var.lag_seconds, var.tolerated_differences, var.budget]
 }

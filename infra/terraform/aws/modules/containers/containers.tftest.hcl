@@ -69,58 +69,23 @@ run "stream" {
   }
 }
 
-run "an_image_has_a_tag" {
+run "refused" {
   command = plan
   variables {
+    # An image has a tag.
     image = "isopach"
-  }
-  expect_failures = [var.image]
-}
-
-run "a_lake_is_in_a_bucket" {
-  command = plan
-  variables {
+    # A lake is in a bucket.
     lake = "/lake"
-  }
-  expect_failures = [var.lake]
-}
-
-run "a_range_is_private" {
-  command = plan
-  variables {
+    # A range is private.
     cidr = "8.8.8.0/20"
-  }
-  expect_failures = [var.cidr]
-}
-
-run "zones_are_letters" {
-  command = plan
-  variables {
+    # Zones are letters.
     zones = ["eu-central-1a", "b"]
-  }
-  expect_failures = [var.zones]
-}
-
-run "memory_is_what_can_be_had" {
-  command = plan
-  variables {
+    # Memory is what can be had.
     memory = 7
-  }
-  expect_failures = [var.memory]
-}
-
-run "a_cadence_is_known" {
-  command = plan
-  variables {
+    # A cadence is known.
     streams = { sales = { cadence = "hourly", brokers = "b1:9096", secret = "arn:aws:secretsmanager:eu-central-1:111122223333:secret:AmazonMSK_isopach-Ab12Cd" } }
-  }
-  expect_failures = [var.streams]
-}
-
-run "every_is_a_duration" {
-  command = plan
-  variables {
+    # Every is a duration.
     every = "soon"
   }
-  expect_failures = [var.every]
+  expect_failures = [var.image, var.lake, var.cidr, var.zones, var.memory, var.streams, var.every]
 }

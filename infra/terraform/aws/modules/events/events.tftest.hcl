@@ -41,50 +41,21 @@ run "cluster" {
   }
 }
 
-run "events_are_kept_longer_than_a_weekend" {
+run "refused" {
   command = plan
   variables {
+    # Events are kept longer than a weekend.
     retention_days = 1
-  }
-  expect_failures = [var.retention_days]
-}
-
-run "brokers_are_in_zones" {
-  command = plan
-  variables {
+    # Brokers are in zones.
     subnets = ["subnet-1"]
-  }
-  expect_failures = [var.subnets]
-}
-
-run "a_topic_has_partitions" {
-  command = plan
-  variables {
+    # A topic has partitions.
     partitions = 0
-  }
-  expect_failures = [var.partitions]
-}
-
-run "a_machine_is_a_type" {
-  command = plan
-  variables {
+    # A machine is a type.
     instance_type = "m7g.large"
-  }
-  expect_failures = [var.instance_type]
-}
-
-run "a_disk_has_room" {
-  command = plan
-  variables {
+    # A disk has room.
     disk_gib = 0
-  }
-  expect_failures = [var.disk_gib]
-}
-
-run "a_secret_is_named_as_the_service_asks" {
-  command = plan
-  variables {
+    # A secret is named as the service asks.
     secrets = ["arn:aws:secretsmanager:eu-central-1:111122223333:secret:kafka-Ab12Cd"]
   }
-  expect_failures = [var.secrets]
+  expect_failures = [var.retention_days, var.subnets, var.partitions, var.instance_type, var.disk_gib, var.secrets]
 }

@@ -29,42 +29,19 @@ run "roles" {
   }
 }
 
-run "anybody_cannot_approve" {
+run "refused" {
   command = plan
   variables {
+    # Anybody cannot approve.
     approvers = ["*"]
-  }
-  expect_failures = [var.approvers]
-}
-
-run "an_account_is_a_number" {
-  command = plan
-  variables {
+    # An account is a number.
     account = "mine"
-  }
-  expect_failures = [var.account]
-}
-
-run "a_region_is_no_zone" {
-  command = plan
-  variables {
+    # A region is no zone.
     region = "eu-central-1a"
-  }
-  expect_failures = [var.region]
-}
-
-run "labels_must_say_who_pays" {
-  command = plan
-  variables {
+    # Labels must say who pays.
     labels = { owner = "data", environment = "test" }
-  }
-  expect_failures = [var.labels]
-}
-
-run "a_name_must_fit" {
-  command = plan
-  variables {
+    # A name must fit.
     name = "isopach-of-a-very-large-organisation"
   }
-  expect_failures = [var.name]
+  expect_failures = [var.approvers, var.account, var.region, var.labels, var.name]
 }

@@ -74,34 +74,17 @@ run "bindings" {
   }
 }
 
-run "staging_is_not_deleted_while_it_waits" {
+run "refused" {
   command = plan
   variables {
+    # Staging is not deleted while it waits.
     staging_days = 3
-  }
-  expect_failures = [var.staging_days]
-}
-
-run "a_feed_is_a_name" {
-  command = plan
-  variables {
+    # A feed is a name.
     feeds = ["../sales"]
-  }
-  expect_failures = [var.feeds]
-}
-
-run "a_folder_is_one_folder" {
-  command = plan
-  variables {
+    # A folder is one folder.
     folder = "/"
-  }
-  expect_failures = [var.folder]
-}
-
-run "anybody_cannot_deliver" {
-  command = plan
-  variables {
+    # Anybody cannot deliver.
     senders = ["*"]
   }
-  expect_failures = [var.senders]
+  expect_failures = [var.staging_days, var.feeds, var.folder, var.senders]
 }

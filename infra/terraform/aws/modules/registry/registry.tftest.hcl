@@ -30,18 +30,13 @@ run "repositories" {
   }
 }
 
-run "one_image_is_not_enough" {
+run "refused" {
   command = plan
   variables {
+    # One image is not enough.
     keep = 1
-  }
-  expect_failures = [var.keep]
-}
-
-run "a_key_has_its_whole_name" {
-  command = plan
-  variables {
+    # A key has its whole name.
     kms_key = "lake"
   }
-  expect_failures = [var.kms_key]
+  expect_failures = [var.keep, var.kms_key]
 }

@@ -54,90 +54,45 @@ run "nights" {
   }
 }
 
-run "a_time_zone_is_no_offset" {
+run "refused" {
   command = plan
   variables {
+    # A time zone is no offset.
     nights = { n1 = { feed = "sales", time_zone = "+09:00", run_at = "01:45", back_seconds = 1, sites = ["S007"] } }
+    # A lake is in a bucket.
+    lake = "gs://acme-lake/lake"
+    # Deliveries are in a bucket.
+    landing = "landing"
+    # A topic has its whole name.
+    topic = "alarms"
+    # A key has its whole name.
+    kms_key = "lake"
+    # A night is tried.
+    attempts = 0
+    # A night ends.
+    time_out_minutes = 100000
+    # An approval has its time.
+    approve_hours = 0
+    # Memory is an amount.
+    memory = { night = "much", fall_back = "more" }
   }
-  expect_failures = [var.nights]
+  expect_failures = [var.nights, var.lake, var.landing, var.topic, var.kms_key, var.attempts, var.time_out_minutes, var.approve_hours, var.memory]
 }
 
-run "a_start_is_a_time_of_day" {
+run "refused_2" {
   command = plan
   variables {
+    # A start is a time of day.
     nights = { n1 = { feed = "sales", time_zone = "Asia/Tokyo", run_at = "25:00", back_seconds = 1, sites = ["S007"] } }
   }
   expect_failures = [var.nights]
 }
 
-run "a_night_has_sites" {
+run "refused_3" {
   command = plan
   variables {
+    # A night has sites.
     nights = { n1 = { feed = "sales", time_zone = "Asia/Tokyo", run_at = "01:45", back_seconds = 1, sites = [] } }
   }
   expect_failures = [var.nights]
-}
-
-run "a_lake_is_in_a_bucket" {
-  command = plan
-  variables {
-    lake = "gs://acme-lake/lake"
-  }
-  expect_failures = [var.lake]
-}
-
-run "deliveries_are_in_a_bucket" {
-  command = plan
-  variables {
-    landing = "landing"
-  }
-  expect_failures = [var.landing]
-}
-
-run "a_topic_has_its_whole_name" {
-  command = plan
-  variables {
-    topic = "alarms"
-  }
-  expect_failures = [var.topic]
-}
-
-run "a_key_has_its_whole_name" {
-  command = plan
-  variables {
-    kms_key = "lake"
-  }
-  expect_failures = [var.kms_key]
-}
-
-run "a_night_is_tried" {
-  command = plan
-  variables {
-    attempts = 0
-  }
-  expect_failures = [var.attempts]
-}
-
-run "a_night_ends" {
-  command = plan
-  variables {
-    time_out_minutes = 100000
-  }
-  expect_failures = [var.time_out_minutes]
-}
-
-run "an_approval_has_its_time" {
-  command = plan
-  variables {
-    approve_hours = 0
-  }
-  expect_failures = [var.approve_hours]
-}
-
-run "memory_is_an_amount" {
-  command = plan
-  variables {
-    memory = { night = "much", fall_back = "more" }
-  }
-  expect_failures = [var.memory]
 }

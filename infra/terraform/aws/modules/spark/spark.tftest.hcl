@@ -48,42 +48,19 @@ run "jobs" {
   }
 }
 
-run "a_schedule_has_six_fields" {
+run "refused" {
   command = plan
   variables {
+    # A schedule has six fields.
     schedule = "weekly"
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_table_is_in_a_bucket" {
-  command = plan
-  variables {
+    # A table is in a bucket.
     tables = { sales = { path = "/lake/sales/records", z_order = [] } }
-  }
-  expect_failures = [var.tables]
-}
-
-run "cores_are_bounded" {
-  command = plan
-  variables {
+    # Cores are bounded.
     max_vcpus = 1000
-  }
-  expect_failures = [var.max_vcpus]
-}
-
-run "executors_have_a_subnet" {
-  command = plan
-  variables {
+    # Executors have a subnet.
     subnets = []
-  }
-  expect_failures = [var.subnets]
-}
-
-run "a_key_has_its_whole_name" {
-  command = plan
-  variables {
+    # A key has its whole name.
     kms_key = "lake"
   }
-  expect_failures = [var.kms_key]
+  expect_failures = [var.schedule, var.tables, var.max_vcpus, var.subnets, var.kms_key]
 }
