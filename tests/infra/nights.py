@@ -37,6 +37,7 @@ class Night:
     """
 
     codes: list[int]
+    maintain: bool = False
     approves: str | None = None
     at: float = START
     commands: list[list[str]] = field(default_factory=list)
@@ -48,7 +49,7 @@ class Night:
         """Take a command, if it is one, and return the exit code that it ends with."""
         interrupt, kill, seconds, name, *command = arguments
         assert (interrupt, kill, name) == ("--signal=INT", "--kill-after=300", "isopach")
-        assert int(seconds) in (SECONDS, 43_200, 3_600)
+        assert int(seconds) in (SECONDS, 43_200, 21_600, 3_600)
         parsed(command)
         self.commands.append(command)
         return self.codes.pop(0)
@@ -85,10 +86,15 @@ def on_google(night: Night) -> str:
         "APPROVE_SECONDS": str(APPROVE_SECONDS),
     }
     try:
-        given = {**INPUT, "back_seconds": BACK_SECONDS}
+        given = {**_input(night), "back_seconds": BACK_SECONDS}
         return str(Workflow(document, _CloudRun(night).calls(), env).run(input=given))
     except RaisedError as error:
         return f"raised: {error}"
+
+
+def _input(night: Night) -> dict[str, Any]:
+    """Return what a schedule hands over: of a night, or of a feed's maintenance."""
+    return {**INPUT, "maintain": True, "sites": []} if night.maintain else INPUT
 
 
 def _settings() -> Path:
@@ -177,7 +183,8 @@ def on_aws(night: Night) -> str:
         "arn:aws:states:::sns:publish": publish,
         "arn:aws:states:::sns:publish.waitForTaskToken": ask,
     }
-    given = {**INPUT, "back_seconds": BACK_SECONDS, "scheduled": "2026-03-08T08:00:00Z"}
+    scheduled = "2026-03-08T08:00:00Z"
+    given = {**_input(night), "back_seconds": BACK_SECONDS, "scheduled": scheduled}
     try:
         return str(Machine(_definition(), tasks).run(given))
     except TaskError as error:

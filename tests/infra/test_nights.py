@@ -130,6 +130,23 @@ def test_what_goes_wrong_after_that_is_told_as_well(
     assert night.codes == []
 
 
+@CLOUDS
+@pytest.mark.parametrize(
+    ("code", "outcome", "alarms"),
+    [
+        (DONE, "maintained", []),
+        (FAILED, "raised: maintenance of sales failed", ["maintain_failed"]),
+    ],
+)
+def test_a_feed_is_maintained_by_the_same_steps(
+    run: Run, code: int, outcome: str, alarms: list[str]
+) -> None:
+    night = Night([code], maintain=True)
+    assert run(night) == outcome
+    assert [command[:2] for command in night.commands] == [["maintain", "sales"]]
+    assert night.alarms == alarms
+
+
 def test_a_table_that_cannot_be_maintained_holds_up_no_other() -> None:
     started: list[str] = []
     told: list[str] = []

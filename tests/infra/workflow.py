@@ -10,9 +10,7 @@ from types import SimpleNamespace as Module
 from typing import Any, NamedTuple
 
 Calls = Mapping[str, Callable[..., Any]]
-KNOWN = {
-    "assign", "call", "args", "result", "switch", "next", "for", "try", "except", "return", "steps"
-}  # fmt: skip
+KNOWN = set("assign call args result switch next for try except raise return steps".split())
 EXPRESSION = re.compile(r"\$\{(.*)\}", re.S)
 LONGEST = 400
 """Of an expression, says the service."""
@@ -81,6 +79,8 @@ class Workflow:
         for kind in ("try", "for", "switch"):
             if kind in step and (signal := getattr(self, f"_{kind}")(step, scope)):
                 return signal
+        if "raise" in step:
+            raise RaisedError(self._value(step["raise"], scope))
         if "return" in step:
             return Signal(returned=self._value(step["return"], scope))
         return Signal(step["next"]) if "next" in step else None
@@ -134,6 +134,7 @@ class Workflow:
         """Return the functions of the standard library that expressions call."""
         return {
             "null": None,
+            "false": False,
             "default": lambda value, other: other if value is None else value,
             "int": int,
             "string": str,

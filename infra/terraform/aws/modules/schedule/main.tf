@@ -76,3 +76,31 @@ resource "aws_scheduler_schedule" "night" {
     }
   }
 }
+
+# Once a week for each feed, by the same machine.
+resource "aws_scheduler_schedule" "maintain" {
+  for_each                     = toset([for night in values(var.nights) : night.feed])
+  name                         = "maintain-${replace(each.key, "_", "-")}"
+  group_name                   = aws_scheduler_schedule_group.nights.name
+  description                  = "Deletes what no version of ${each.key} needs, and tidies its logs"
+  schedule_expression          = var.maintain_at
+  schedule_expression_timezone = "UTC"
+  kms_key_arn                  = var.kms_key
+
+  flexible_time_window {
+    mode = "OFF"
+  }
+
+  target {
+    arn      = local.machine
+    role_arn = var.roles.scheduler
+    input = jsonencode({
+      night        = "maintain"
+      feed         = each.key
+      maintain     = true
+      back_seconds = 0
+      sites        = []
+      scheduled    = "<aws.scheduler.scheduled-time>"
+    })
+  }
+}

@@ -41,6 +41,10 @@ run "nights" {
     error_message = "Three attempts, three hours each, and twelve to approve."
   }
   assert {
+    condition     = toset(keys(aws_scheduler_schedule.maintain)) == toset(["sales"]) && jsondecode(aws_scheduler_schedule.maintain["sales"].target[0].input).maintain
+    error_message = "Each feed is maintained, once a week."
+  }
+  assert {
     condition     = alltrue([for state in values(jsondecode(aws_sfn_state_machine.night.definition).States) : state.Arguments.NetworkConfiguration.AwsvpcConfiguration.AssignPublicIp == "DISABLED" if try(state.Resource, "") == "arn:aws:states:::ecs:runTask.sync"])
     error_message = "The command has no public address."
   }
@@ -67,6 +71,8 @@ run "refused" {
     topic = "alarms"
     # A key has its whole name.
     kms_key = "lake"
+    # Maintenance has a time.
+    maintain_at = "weekly"
     # A night is tried.
     attempts = 0
     # A night ends.
@@ -76,7 +82,7 @@ run "refused" {
     # Memory is an amount.
     memory = { night = "much", fall_back = "more" }
   }
-  expect_failures = [var.nights, var.lake, var.landing, var.topic, var.kms_key, var.attempts, var.time_out_minutes, var.approve_hours, var.memory]
+  expect_failures = [var.nights, var.lake, var.landing, var.topic, var.kms_key, var.maintain_at, var.attempts, var.time_out_minutes, var.approve_hours, var.memory]
 }
 
 run "refused_2" {

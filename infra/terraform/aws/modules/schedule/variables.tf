@@ -170,3 +170,13 @@ variable "memory" {
     error_message = "memory: amounts, as in 6GB or 800MB."
   }
 }
+
+variable "maintain_at" {
+  description = "When each feed's tables are maintained: a cron line, in UTC."
+  type        = string
+  default     = "cron(0 20 ? * SUN *)"
+  validation {
+    condition     = can(regex("^cron\\(([\\w*,/?#-]+ ){5}[\\w*,/?#-]+\\)$", var.maintain_at))
+    error_message = "maintain_at: cron and six fields, as in cron(0 20 ? * SUN *)."
+  }
+}

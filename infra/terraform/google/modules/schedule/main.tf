@@ -60,6 +60,31 @@ resource "google_cloud_scheduler_job" "night" {
   }
 }
 
+# Once a week for each feed, by the same workflow.
+resource "google_cloud_scheduler_job" "maintain" {
+  for_each         = toset([for night in values(var.nights) : night.feed])
+  project          = var.project
+  region           = var.region
+  name             = "${var.name}-maintain-${replace(each.key, "_", "-")}"
+  description      = "Deletes what no version of ${each.key} needs, and tidies its logs"
+  schedule         = var.maintain_at
+  time_zone        = "Etc/UTC"
+  attempt_deadline = "180s"
+
+  http_target {
+    http_method = "POST"
+    uri         = "https://workflowexecutions.googleapis.com/v1/projects/${var.project}/locations/${var.region}/workflows/${google_workflows_workflow.night.name}/executions"
+    body = base64encode(jsonencode({
+      argument = jsonencode({ night = "maintain", feed = each.key, maintain = true, back_seconds = 0, sites = [] })
+      labels   = merge(var.labels, { feed = each.key })
+    }))
+    headers = { "content-type" = "application/json" }
+    oauth_token {
+      service_account_email = var.accounts.scheduler
+    }
+  }
+}
+
 # Two that overlap land each row once all the same: the lake's fences say what is there.
 resource "google_cloud_scheduler_job" "micro_batch" {
   for_each         = var.micro_batches

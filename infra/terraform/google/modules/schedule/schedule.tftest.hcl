@@ -46,6 +46,10 @@ run "nights" {
     error_message = "The workflow acts as itself, and is encrypted."
   }
   assert {
+    condition     = toset(keys(google_cloud_scheduler_job.maintain)) == toset(["sales"]) && jsondecode(jsondecode(base64decode(google_cloud_scheduler_job.maintain["sales"].http_target[0].body)).argument).maintain
+    error_message = "Each feed is maintained, once a week."
+  }
+  assert {
     condition     = length(google_cloud_run_v2_job_iam_member.scheduler) == 0
     error_message = "The scheduler starts the command itself only for micro-batches."
   }
@@ -141,4 +145,12 @@ run "minutes_divide_an_hour" {
     every_minutes = 7
   }
   expect_failures = [var.every_minutes]
+}
+
+run "maintenance_has_a_time" {
+  command = plan
+  variables {
+    maintain_at = "weekly"
+  }
+  expect_failures = [var.maintain_at]
 }

@@ -166,3 +166,13 @@ variable "memory" {
     error_message = "memory: an amount, as in 6GB or 800MB."
   }
 }
+
+variable "maintain_at" {
+  description = "When each feed's tables are maintained: a cron line, in UTC."
+  type        = string
+  default     = "0 20 * * 0"
+  validation {
+    condition     = can(regex("^([\\d*,/-]+ ){4}[\\d*,/-]+$", var.maintain_at))
+    error_message = "maintain_at: five fields of cron, as in 0 20 * * 0."
+  }
+}
