@@ -11,6 +11,8 @@ from terraform import MODULES
 
 from isopach.jobs.cli import app
 from isopach.jobs.dataflow import beam_options, load_options
+from isopach.lake.in_flight import NO_RUNS
+from isopach.lake.ledger import new_run
 
 ENVIRONMENTS = sorted(MODULES.glob("*/envs/*"))
 
@@ -41,3 +43,9 @@ def test_settings_of_submit_are_sound(cloud: Copy, tmp_path: Path) -> None:
     assert template["image"] == options.container_image
     shipped = json.loads((MODULES.parent / "dataflow" / "spec.json").read_text())
     assert {**template, "image": ""} == {**shipped, "image": ""}
+
+
+def test_what_is_deleted_of_staging_are_runs_alone() -> None:
+    """Rules of buckets delete below `_staging/2`: runs are named by their time, and nothing else."""
+    assert new_run("sales", "nightly", "batch", "FnApiRunner", {}).run.startswith("2")
+    assert [name for name in NO_RUNS if name.startswith("2")] == []

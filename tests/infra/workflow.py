@@ -10,7 +10,8 @@ from types import SimpleNamespace as Module
 from typing import Any, NamedTuple
 
 Calls = Mapping[str, Callable[..., Any]]
-KNOWN = set("assign call args result switch next for try except raise return steps".split())
+CONTROL = {"switch", "next", "for", "try", "except", "raise", "return", "steps"}
+KNOWN = {"assign", "call", "args", "result"} | CONTROL
 EXPRESSION = re.compile(r"\$\{(.*)\}", re.S)
 LONGEST = 400
 """Of an expression, says the service."""

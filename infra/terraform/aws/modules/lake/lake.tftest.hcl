@@ -36,8 +36,8 @@ run "buckets" {
     error_message = "The key is rotated."
   }
   assert {
-    condition     = alltrue([for rule in aws_s3_bucket_lifecycle_configuration.this["lake"].rule : can(regex("^lake/[a-z0-9_]+/_staging/$", rule.filter[0].prefix)) if length(rule.expiration) > 0]) && length([for rule in aws_s3_bucket_lifecycle_configuration.this["lake"].rule : rule if length(rule.expiration) > 0]) == 2
-    error_message = "What rules of the lake's bucket delete is staging alone, never Delta's data."
+    condition     = alltrue([for rule in aws_s3_bucket_lifecycle_configuration.this["lake"].rule : can(regex("^lake/[a-z0-9_]+/_staging/2$", rule.filter[0].prefix)) if length(rule.expiration) > 0]) && length([for rule in aws_s3_bucket_lifecycle_configuration.this["lake"].rule : rule if length(rule.expiration) > 0]) == 2
+    error_message = "What rules of the lake's bucket delete are runs in staging alone: no Delta data, no landing, no mark."
   }
   assert {
     condition     = length([for rule in aws_s3_bucket_lifecycle_configuration.this["landing"].rule : rule if length(rule.expiration) > 0]) == 0

@@ -22,7 +22,9 @@ locals {
     landing = { keep_days = 7, delete_after = 0 }
     temp    = { keep_days = 1, delete_after = 14 }
   }
-  staging = { for feed in var.feeds : feed => "${var.folder}/${feed}/_staging/" }
+  # Runs are named by their time. Beside them lie a stream's newest landing, without which it does not
+  # start, and the mark that totals wait: these may be older than any run, and are kept.
+  staging = { for feed in var.feeds : feed => "${var.folder}/${feed}/_staging/2" }
 }
 
 resource "aws_s3_bucket" "this" {

@@ -34,8 +34,8 @@ run "buckets" {
     error_message = "The key is rotated every 90 days."
   }
   assert {
-    condition     = alltrue([for rule in google_storage_bucket.this["lake"].lifecycle_rule : alltrue([for prefix in rule.condition[0].matches_prefix : can(regex("^lake/[a-z0-9_]+/_staging/$", prefix))]) && length(rule.condition[0].matches_prefix) == 2])
-    error_message = "Rules of the lake's bucket touch staging alone, never Delta's data."
+    condition     = alltrue([for rule in google_storage_bucket.this["lake"].lifecycle_rule : alltrue([for prefix in rule.condition[0].matches_prefix : can(regex("^lake/[a-z0-9_]+/_staging/2$", prefix))]) && length(rule.condition[0].matches_prefix) == 2])
+    error_message = "Rules of the lake's bucket touch runs in staging alone: no Delta data, no landing, no mark."
   }
   assert {
     condition     = length(google_storage_bucket.this["lake"].lifecycle_rule) == 1 && google_storage_bucket.this["lake"].lifecycle_rule[0].condition[0].age == 60

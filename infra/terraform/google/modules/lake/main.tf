@@ -24,7 +24,9 @@ locals {
     landing = { soft_delete = 604800, delete_after = 0 }
     temp    = { soft_delete = 0, delete_after = 14 }
   }
-  staging = [for feed in sort(tolist(var.feeds)) : "${var.folder}/${feed}/_staging/"]
+  # Runs are named by their time. Beside them lie a stream's newest landing, without which it does not
+  # start, and the mark that totals wait: these may be older than any run, and are kept.
+  staging = [for feed in sort(tolist(var.feeds)) : "${var.folder}/${feed}/_staging/2"]
 }
 
 resource "google_storage_bucket" "this" {

@@ -60,7 +60,7 @@ variable "folder" {
 }
 
 variable "staging_days" {
-  description = "After how many days a night's descriptions are deleted; what a gate holds waits there."
+  description = "After how many days what describes a run is deleted; what a gate holds can be approved until then."
   type        = number
   default     = 60
   validation {
