@@ -161,8 +161,9 @@ def test_a_table_that_cannot_be_maintained_holds_up_no_other() -> None:
         "sys.log": lambda severity, json: told.append(f"{json['alarm']} {json['message']}"),
         "sys.now": lambda: 0,
     }
-    batches = '[{"labels": {"table": "sales"}}, {"labels": {"table": "flights"}}]'
+    batches = [{"labels": {"table": table}} for table in ("sales", "flights")]
     document = yaml.safe_load((MODULES / "google/modules/spark/maintain.yaml").read_text())
-    assert Workflow(document, calls, {"BATCHES": batches, "PARENT": "p"}).run(input={}) == "ok"
+    workflow = Workflow(document, calls, {"PARENT": "p"})
+    assert workflow.run(input={"batches": batches}) == "ok"
     assert started == ["sales", "flights"]
     assert told == ["maintain_failed no room"]

@@ -46,6 +46,6 @@ def test_settings_of_submit_are_sound(cloud: Copy, tmp_path: Path) -> None:
 
 
 def test_what_is_deleted_of_staging_are_runs_alone() -> None:
-    """Rules of buckets delete below `_staging/2`: runs are named by their time, and nothing else."""
+    """Rules of buckets delete below `_staging/2`: there are runs, which their time names."""
     assert new_run("sales", "nightly", "batch", "FnApiRunner", {}).run.startswith("2")
     assert [name for name in NO_RUNS if name.startswith("2")] == []

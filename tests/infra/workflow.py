@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -139,7 +138,6 @@ class Workflow:
             "default": lambda value, other: other if value is None else value,
             "int": int,
             "string": str,
-            "json": Module(decode=lambda text: _fields(json.loads(text))),
             "list": Module(concat=lambda some, one: [*some, one]),
             "map": Module(get=_get),
             "sys": Module(get_env=self.env.__getitem__, now=self.calls["sys.now"]),

@@ -24,6 +24,14 @@ resource "aws_iam_role_policy" "workflow" {
         Condition = { ArnEquals = { "ecs:cluster" = var.cluster } }
       },
       {
+        # A task has its definition's tags: they say whose costs these are.
+        Sid       = "CommandTags"
+        Effect    = "Allow"
+        Action    = ["ecs:TagResource"]
+        Resource  = ["${local.ecs}:task/${var.name}/*"]
+        Condition = { StringEquals = { "ecs:CreateAction" = "RunTask" } }
+      },
+      {
         Sid       = "ActAsLauncher"
         Effect    = "Allow"
         Action    = ["iam:PassRole"]

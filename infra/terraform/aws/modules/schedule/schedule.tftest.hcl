@@ -53,7 +53,7 @@ run "nights" {
     error_message = "The machine acts as itself, and is encrypted."
   }
   assert {
-    condition     = jsondecode(aws_iam_role_policy.workflow.policy).Statement[0].Resource == ["arn:aws:ecs:eu-central-1:111122223333:task-definition/isopach-test:*"] && jsondecode(aws_iam_role_policy.workflow.policy).Statement[2].Resource == [var.roles.launcher, var.roles.execution]
+    condition     = jsondecode(aws_iam_role_policy.workflow.policy).Statement[0].Resource == ["arn:aws:ecs:eu-central-1:111122223333:task-definition/isopach-test:*"] && jsondecode(aws_iam_role_policy.workflow.policy).Statement[3].Resource == [var.roles.launcher, var.roles.execution]
     error_message = "The machine starts this task, and no other."
   }
 }

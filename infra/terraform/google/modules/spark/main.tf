@@ -49,8 +49,7 @@ resource "google_workflows_workflow" "maintain" {
   labels              = var.labels
   source_contents     = file("${path.module}/maintain.yaml")
   user_env_vars = {
-    PARENT  = "projects/${var.project}/locations/${var.region}"
-    BATCHES = jsonencode(values(local.batches))
+    PARENT = "projects/${var.project}/locations/${var.region}"
   }
 }
 
@@ -66,7 +65,7 @@ resource "google_cloud_scheduler_job" "maintain" {
   http_target {
     http_method = "POST"
     uri         = "https://workflowexecutions.googleapis.com/v1/projects/${var.project}/locations/${var.region}/workflows/${google_workflows_workflow.maintain.name}/executions"
-    body        = base64encode(jsonencode({ argument = "{}" }))
+    body        = base64encode(jsonencode({ argument = jsonencode({ batches = values(local.batches) }) }))
     oauth_token {
       service_account_email = var.accounts.scheduler
     }

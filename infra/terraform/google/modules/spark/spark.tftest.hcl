@@ -39,6 +39,10 @@ run "batches" {
     error_message = "Executors talk to each other alone."
   }
   assert {
+    condition     = length(jsondecode(jsondecode(base64decode(google_cloud_scheduler_job.maintain.http_target[0].body)).argument).batches) == 1
+    error_message = "What is maintained is handed over: variables of a workflow hold 4 KiB."
+  }
+  assert {
     condition     = google_cloud_scheduler_job.maintain.schedule == "30 12 * * 0" && google_workflows_workflow.maintain.service_account == var.accounts.workflow
     error_message = "Maintenance is weekly."
   }
