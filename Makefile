@@ -2,6 +2,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m uv pip install --quiet --system-certs --python $(BIN)/python
 
+# Where Go's installer puts it: engines and providers are built with it.
+export PATH := $(PATH):/usr/local/go/bin
+
 .PHONY: help setup setup-dev demo test bench lint lock clean
 
 help: ## What there is to make

@@ -22,6 +22,8 @@ def explained(console: Console) -> Iterator[None]:
     """Turn an expected failure into one message and its exit code; others are raised."""
     try:
         yield
+    except typer.Exit:  # it was told already
+        raise
     except BaseException as error:
         if any(isinstance(one, KeyboardInterrupt) for one in chain(error)):
             raise KeyboardInterrupt from None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,3 +49,14 @@ def live(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(autouse=True)
 def _options_known_to_the_engine_only(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "apache_beam.options.pipeline_options")
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[Any]:
+    """A session of Spark with Delta, in this process."""
+    pytest.importorskip("delta", reason="needs the extra [spark]")
+    from isopach.jobs.spark.maintain import session
+
+    found = session([("spark.driver.memory", "1g")])
+    yield found
+    found.stop()

@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_night import DAY, FEED, SmallNight, declare, row, rows
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
-
 from odd_night import ROWS, exported, manifest, odd_night, read, settled
+from sales_nights import SPARK
+from small_night import DAY, FEED, SmallNight, declare, row, rows
 
 from isopach.jobs.exporting import Format
 from isopach.jobs.plain_files import InProcess
 from isopach.jobs.settled import NotAsSettledError
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17"),
-]
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    pytest.importorskip("delta", reason="needs the extra [spark]")
-    from isopach.jobs.spark.maintain import session
-
-    found = session([("spark.driver.memory", "1g")])
-    yield found
-    found.stop()
+pytestmark = SPARK
 
 
 @pytest.fixture(scope="module")

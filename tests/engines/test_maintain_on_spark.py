@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -16,34 +14,16 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from maintained import data_files, fences, maintained, said
+from sales_nights import SPARK
 from small_night import DAY, rows
 from small_stream import SmallStream, announced, assert_same_streams, line, once_each
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
-
-from maintained import data_files, fences, maintained, said
-
 from isopach.jobs.maintaining_on_spark import OnSpark
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17"),
-]
+pytestmark = SPARK
 SOURCE = "spool:visits/0"
 LONG_AGO = timedelta(days=20)
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    pytest.importorskip("delta", reason="needs the extra [spark]")
-    from isopach.jobs.spark.maintain import session
-
-    found = session([("spark.driver.memory", "1g")])
-    yield found
-    found.stop()
 
 
 def sent(first: int, end: int) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,23 +12,14 @@ from time import sleep
 from typing import Any
 
 import polars as pl
-import pytest
+from maintained import fences, maintained
+from sales_nights import SPARK
 from small_night import DAY, row
 from small_stream import SmallStream, announced, line, once_each
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
-
-from maintained import fences, maintained
-
 from isopach.jobs.maintaining_on_spark import OnSpark
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17"),
-]
+pytestmark = SPARK
 SOURCE = "spool:visits/0"
 BEFORE = DAY - timedelta(1)
 CHANGE = """
@@ -51,16 +40,6 @@ DELETE = """
 """
 THERE = [CHANGE, INSERT]
 BACK = [CHANGE, DELETE]
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    pytest.importorskip("delta", reason="needs the extra [spark]")
-    from isopach.jobs.spark.maintain import session
-
-    found = session([("spark.driver.memory", "1g")])
-    yield found
-    found.stop()
 
 
 def merged(spark: Any, statement: str, table: str, note: str) -> None:

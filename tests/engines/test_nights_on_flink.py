@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from commands import isopach, refused
-from nights import DAY, SALES, assert_like_here, night, run_here
+from sales_nights import DAY, SALES, assert_like_here, night, run_here
 from small_night import assert_same, content
 from streaming import missing, until
 

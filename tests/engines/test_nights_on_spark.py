@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 from commands import isopach, refused
-from nights import DAY, SALES, assert_like_here, night, run_here
+from sales_nights import DAY, SALES, assert_like_here, night, run_here
 from small_night import assert_same, content
 from spark import SparkCluster, kill, missing_spark, spark_cluster
 from streaming import until

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import pytest
+from sales_nights import SPARK
 
 from isopach.expectations.frames import to_pandas, to_spark
 from isopach.expectations.validating import Found, validate
 from isopach.feeds.suites import Expectation
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17"),
-]
+pytestmark = SPARK
 ROWS = pl.DataFrame(
     {
         "sku": ["A-1", "b 2", None, "C", ""] * 40,
@@ -42,24 +34,6 @@ ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "rows": ("table_row_count_to_equal", {"value": 200}),
     "typo": ("column_values_to_be_null", {"column": "skus"}),
 }
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    from pyspark.sql import SparkSession
-
-    builder = SparkSession.builder.master("local[2]").appName("gate")
-    settings = {
-        "spark.ui.enabled": "false",
-        "spark.driver.host": "127.0.0.1",
-        "spark.sql.session.timeZone": "UTC",
-        "spark.sql.shuffle.partitions": "2",
-    }
-    for name, value in settings.items():
-        builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    yield session
-    session.stop()
 
 
 def test_the_same_is_found_on_spark(spark: Any, tmp_path: Path) -> None:

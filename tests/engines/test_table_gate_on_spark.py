@@ -4,41 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import pytest
-from small_night import DAY, SmallNight
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
-
 from gated_night import gated_night, judged, lines
+from sales_nights import SPARK
+from small_night import DAY, SmallNight
 
 from isopach.jobs.table_gate import Engine, InProcess, Judged
 
-pytestmark = [
-    pytest.mark.engines,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17"),
-]
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    pytest.importorskip("delta", reason="needs the extra [spark]")
-    from isopach.jobs.spark.maintain import session
-
-    found = session([("spark.driver.memory", "1g")])
-    yield found
-    found.stop()
+pytestmark = SPARK
 
 
 def assert_same_verdicts(night: SmallNight, engine: Engine) -> Judged:

@@ -1,11 +1,13 @@
-"""A small night of sales that engines run, and that this machine has run."""
+"""What tests of engines share: a small night of sales that this machine has run, and marks."""
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pytest
 from commands import isopach
 from small_night import assert_same, content
 
@@ -15,6 +17,14 @@ from isopach.lake import tables
 from isopach.lake.commits import scan
 from isopach.lake.places import Place
 
+SPARK = [
+    pytest.mark.engines,
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java 17"),
+]
+"""Marks of tests that have a session of Spark in their process."""
 DAY = date(2026, 3, 8)
 SALES = load_declaration("sales")
 
