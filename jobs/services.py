@@ -79,7 +79,9 @@ class OnDataflow:
             bad_usage(option, address, "is not where Dataflow's workers can read; give gs://…")
 
     def check_source(self, source: str) -> None:
-        check_kafka(source, "Dataflow's workers")
+        if not source.startswith("kafka:"):
+            what = "is not where Dataflow's workers can read; give kafka:BROKERS/TOPIC"
+            bad_usage("--source", source, what)
         if self.options.container_image is None:
             bad_usage("--source", source, "needs container_image, with isopach[kafka] in it")
 
@@ -174,9 +176,3 @@ class OnSpark:
 def job_name_of(beam: Sequence[str]) -> str:
     """Return the name of a job from its options."""
     return next(one for one in beam if one.startswith("--job_name=")).partition("=")[2]
-
-
-def check_kafka(source: str, workers: str) -> None:
-    """End with a message for a source that workers elsewhere cannot read."""
-    if not source.startswith("kafka:"):
-        bad_usage("--source", source, f"is not where {workers} can read; give kafka:BROKERS/TOPIC")
