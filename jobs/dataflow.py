@@ -27,7 +27,7 @@ from isopach.jobs.dataflow_fields import (
     Subnetwork,
     Zone,
 )
-from isopach.jobs.settings import load_settings
+from isopach.jobs.settings import job_name, load_settings
 
 SETUP_FILE = Path(__file__).resolve().parents[1] / "pyproject.toml"
 """There where Isopach runs from its sources; an installed package has none."""
@@ -119,12 +119,6 @@ TOLD_BY_ALL = (
 def load_options(path: Path, given: Mapping[str, Any]) -> DataflowOptions:
     """Load settings from a YAML file; raises DeclarationError with every fault found."""
     return load_settings(DataflowOptions, path, given, TOLD_BY_ALL)
-
-
-def job_name(*parts: str) -> str:
-    """Return the name of a job: of the same work it is the same, and Dataflow runs it once."""
-    text = "-".join(("isopach", *parts)).lower()
-    return re.sub(r"[^a-z0-9]+", "-", text)[:63].strip("-")
 
 
 def beam_options(

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from isopach.jobs.dataflow import DataflowOptions, job_name, labels_of
+from isopach.jobs.dataflow import DataflowOptions, labels_of
 from isopach.jobs.dataflow_jobs import check_installed, console_of, told
+from isopach.jobs.settings import job_name
 
 
 def launch_request(

@@ -10,6 +10,8 @@ from pathlib import Path
 YEAR = 366 * 24 * 60 * 60
 """Seconds; the default of five minutes also cuts the stream of job states, and so the job."""
 
+JOBS_AT = r"JobService started on (localhost:\d+)"
+"""Where a job server says that it takes jobs."""
 UNBOUNDED = ("--runner=PortableRunner", "--streaming")
 
 Say = Callable[[str], None]
@@ -42,6 +44,17 @@ class Receipt:
     job_name: str
     console: str
     process: str
+
+
+def job_service(state: Path) -> tuple[str, ...]:
+    """Return how a job server of Beam's serves: on free ports, with its files in a folder."""
+    return (
+        "--job-host=localhost",
+        "--job-port=0",
+        "--artifact-port=0",
+        "--expansion-port=-1",
+        f"--artifacts-dir={state}/artifacts",
+    )
 
 
 def portable(endpoint: str) -> tuple[str, ...]:

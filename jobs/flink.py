@@ -15,7 +15,15 @@ from urllib.request import Request, urlopen
 from uuid import uuid4
 
 from isopach.jobs.built import built, run_tool
-from isopach.jobs.engines import Engine, EngineError, Say, find_tool, portable
+from isopach.jobs.engines import (
+    JOBS_AT,
+    Engine,
+    EngineError,
+    Say,
+    find_tool,
+    job_service,
+    portable,
+)
 from isopach.jobs.processes import kept_on_error, running
 from isopach.jobs.silence import lost_streams_silenced
 
@@ -29,7 +37,6 @@ ANSWER_SECONDS = 10
 RETRIES = ("--number_of_execution_retries=10", "--execution_retry_delay=3000")
 """What a cluster tries of a job that fails: one whose driver was killed would hold its slots for
 ever otherwise."""
-JOBS = r"JobService started on (localhost:\d+)"
 JOB_SERVER = "org.apache.beam.runners.flink.FlinkJobServerDriver"
 ANNOUNCER = "org.apache.beam.runners.jobsubmission.JobServerDriver"
 
@@ -60,7 +67,7 @@ def flink(
         kept_on_error("flink") as logs,
         running("flink", _job_server(jars, master, heap, Path(state)), logs) as process,
     ):
-        endpoint = process.wait_for(JOBS, START_SECONDS)
+        endpoint = process.wait_for(JOBS_AT, START_SECONDS)
         process.wait_to_answer(endpoint, START_SECONDS)
         options = (
             *portable(endpoint),
@@ -82,13 +89,15 @@ def unbounded(checkpoints: str | None, every: timedelta = timedelta(seconds=1)) 
     Args:
         checkpoints: where they are kept; else it is the cluster's to say.
     """
+    kept = (
+        "--state_backend=filesystem",  # in memory it holds 5 MB at most
+        f"--state_backend_storage_path={checkpoints}",
+    )
     return (
         f"--checkpointing_interval={every // timedelta(milliseconds=1)}",
         "--max_bundle_time_mills=30",  # that is how the option is spelt
         "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
-        # in memory it holds 5 MB at most
-        *(("--state_backend=filesystem",) if checkpoints else ()),
-        *((f"--state_backend_storage_path={checkpoints}",) if checkpoints else ()),
+        *(kept if checkpoints else ()),
     )
 
 
@@ -160,10 +169,6 @@ def java(jars: Path, main: str, heap: str, state: Path, *loud: str) -> list[str]
 def _job_server(jars: Path, master: str, heap: str, state: Path) -> list[str]:
     return [
         *java(jars, JOB_SERVER, heap, state, ANNOUNCER),
-        "--job-host=localhost",
-        "--job-port=0",
-        "--artifact-port=0",
-        "--expansion-port=-1",
-        f"--artifacts-dir={state}/artifacts",
+        *job_service(state),
         f"--flink-master={master}",
     ]

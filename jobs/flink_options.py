@@ -9,9 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from isopach.jobs.dataflow import job_name
 from isopach.jobs.flink import unbounded
-from isopach.jobs.settings import like, load_settings
+from isopach.jobs.settings import job_name, like, load_settings
 from isopach.jobs.workers import Workers
 
 KEPT_ELSEWHERE = (

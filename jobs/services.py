@@ -104,11 +104,8 @@ class OnDataflow:
         return Job("DataflowRunner", tuple(beam), {"staged": self.options.staged})
 
 
-@dataclass(frozen=True)
-class OnFlink:
-    """A Flink cluster; folders must be where each of its machines has them."""
-
-    options: FlinkOptions
+class OnCluster:
+    """A cluster of one's own; folders must be where each of its machines has them."""
 
     def check_place(self, option: str, address: str) -> None:
         with explained(err):
@@ -116,6 +113,13 @@ class OnFlink:
 
     def check_source(self, source: str) -> None:
         """Any log may be on all machines."""
+
+
+@dataclass(frozen=True)
+class OnFlink(OnCluster):
+    """A Flink cluster."""
+
+    options: FlinkOptions
 
     def night(self, feed: str, day: date) -> Job:
         from isopach.jobs.flink_options import night_options
@@ -134,17 +138,10 @@ class OnFlink:
 
 
 @dataclass(frozen=True)
-class OnSpark:
-    """A Spark cluster, by spark-submit; folders must be where each of its machines has them."""
+class OnSpark(OnCluster):
+    """A Spark cluster, by spark-submit."""
 
     options: SparkOptions
-
-    def check_place(self, option: str, address: str) -> None:
-        with explained(err):
-            place_of(address)
-
-    def check_source(self, source: str) -> None:
-        """Any log may be on all machines."""
 
     def night(self, feed: str, day: date) -> Job:
         from isopach.jobs.runners import SPARK_SUBMIT

@@ -31,6 +31,12 @@ def like(pattern: str, allowed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def job_name(*parts: str) -> str:
+    """Return the name of a job: of the same work it is the same, and a service runs it once."""
+    text = "-".join(("isopach", *parts)).lower()
+    return re.sub(r"[^a-z0-9]+", "-", text)[:63].strip("-")
+
+
 def load_settings(
     model: type[Model], path: Path | None, given: Mapping[str, Any], instead: str
 ) -> Model:

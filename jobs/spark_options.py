@@ -11,8 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from isopach.jobs.dataflow import job_name
-from isopach.jobs.settings import like, load_settings
+from isopach.jobs.settings import job_name, like, load_settings
 from isopach.jobs.spark_jars import RUNNER
 from isopach.jobs.workers import Workers
 

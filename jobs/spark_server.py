@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from isopach.jobs.engines import Engine, Say, find_tool, portable
+from isopach.jobs.engines import JOBS_AT, Engine, Say, find_tool, job_service, portable
 from isopach.jobs.processes import kept_on_error, running
 from isopach.jobs.silence import lost_streams_silenced
 from isopach.jobs.spark_jars import LOGGING, MAIN, OPENED, find_jar, spark_home
 
 LOCAL = "local[*]"
 START_SECONDS = 60.0
-JOBS = r"JobService started on (localhost:\d+)"
 SETTINGS = {
     "spark.driver.host": "localhost",
     "spark.driver.bindAddress": "127.0.0.1",
@@ -38,7 +37,7 @@ def spark(master: str = LOCAL, *, heap: str = "2g", say: Say = print) -> Iterato
         kept_on_error("spark") as logs,
         running("spark", _command(home, jar, master, heap, Path(state)), logs) as process,
     ):
-        endpoint = process.wait_for(JOBS, START_SECONDS)
+        endpoint = process.wait_for(JOBS_AT, START_SECONDS)
         process.wait_to_answer(endpoint, START_SECONDS)
         yield Engine("spark", endpoint, portable(endpoint), process.pid, process.log)
 
@@ -57,10 +56,6 @@ def _command(home: Path, jar: Path, master: str, heap: str, state: Path) -> list
         "-cp",
         f"{jar}:{home}/jars/*",
         MAIN,
-        "--job-host=localhost",
-        "--job-port=0",
-        "--artifact-port=0",
-        "--expansion-port=-1",
-        f"--artifacts-dir={state}/artifacts",
+        *job_service(state),
         f"--spark-master-url={master}",
     ]

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from isopach.feeds.errors import DeclarationError
 from isopach.jobs import dataflow
-from isopach.jobs.dataflow import DataflowOptions, job_name, load_options, night_options
+from isopach.jobs.dataflow import DataflowOptions, load_options, night_options
+from isopach.jobs.settings import job_name
 
 DAY = date(2026, 3, 8)
 LEAST = {
