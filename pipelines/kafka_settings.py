@@ -9,12 +9,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
+from isopach.pipelines.kafka_tokens import google_token
 from isopach.pipelines.logs import LogError
 
 T = TypeVar("T")
 
 LOGGER = logging.getLogger("isopach.kafka")
 KEY = re.compile(r"[a-z][a-z0-9._-]*")
+TOKENS = "sasl.oauthbearer.config"
 BEARINGS = {"bootstrap.servers", "metadata.broker.list"}
 OWN: dict[str, str | int | bool] = {
     "group.id": "isopach",  # librdkafka wants one; positions are never stored under it
@@ -53,6 +55,7 @@ def load_settings(path: str | Path) -> dict[str, str]:
             if key in settings:
                 raise LogError(f"{path}:{number}: {key} is set twice; keep one of the lines")
             settings[key] = value
+    _check_tokens(settings, path)
     return settings
 
 
@@ -69,10 +72,39 @@ def _setting(line: str, where: str) -> tuple[str, str]:
     return key, value
 
 
+def _check_tokens(settings: dict[str, str], path: str | Path) -> None:
+    """Raise LogError if tokens are to sign in, and nothing says where they come from."""
+    source = settings.get(TOKENS, "")
+    if _by_tokens(settings):
+        if source != "google":
+            raise LogError(
+                f"{path}: OAUTHBEARER signs in with tokens; write {TOKENS}=google for those of the "
+                "Google account it runs as, or sasl.oauthbearer.method=oidc and its endpoint"
+            )
+        try:
+            import_module("google.auth")
+        except ImportError as error:
+            raise LogError(
+                f"{path}: {TOKENS}=google needs a package that is not there ({error}): "
+                "pip install 'isopach[gcp]'"
+            ) from error
+
+
+def _by_tokens(settings: dict[str, str]) -> bool:
+    """Tell whether a client asks us for tokens: librdkafka gets or makes others by itself."""
+    mechanism = settings.get("sasl.mechanism", settings.get("sasl.mechanisms", ""))
+    by_itself = (
+        settings.get("sasl.oauthbearer.method") == "oidc"
+        or settings.get("enable.sasl.oauthbearer.unsecure.jwt") == "true"
+    )
+    return mechanism == "OAUTHBEARER" and not by_itself
+
+
 def client_settings(brokers: str, path: str | None) -> dict[str, Any]:
     """Return what a client that reads no rows needs."""
     loaded = load_settings(path) if path else {}
-    return {"reconnect.backoff.max.ms": 1_000, **loaded, "bootstrap.servers": brokers}
+    tokens = {"oauth_cb": google_token} if _by_tokens(loaded) else {}
+    return {"reconnect.backoff.max.ms": 1_000, **loaded, **tokens, "bootstrap.servers": brokers}
 
 
 def consumer_settings(client: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +116,8 @@ def connected(
     make: Callable[..., T], settings: dict[str, Any], path: str | None, told: Callable[[Any], None]
 ) -> T:
     """Return a client, which connects by itself; raises LogError for settings it refuses."""
+    if "oauth_cb" in settings:
+        settings["oauth_cb"]("")  # a client that gets no token waits for long and says nothing
     try:
         return make({**settings, "error_cb": told}, logger=LOGGER)
     except confluent_kafka().KafkaException as error:

@@ -118,7 +118,10 @@ class Broker:
 
     def _java(self, main: str) -> list[str]:
         log = f"-Dlog4j.configuration={(INFRA / 'log4j.properties').as_uri()}"
-        return ["java", *JAVA, log, "-cp", f"{copied_jars(INFRA / 'pom.xml')}/*", main]
+        return ["java", *JAVA, log, "-cp", self._classes(), main]
+
+    def _classes(self) -> str:
+        return f"{copied_jars(INFRA / 'pom.xml')}/*"
 
     def _wait(self) -> None:
         until = time.monotonic() + START_SECONDS
