@@ -20,6 +20,8 @@ ROUNDS = 3
 """Tasks for each core: few enough to start fast, enough to even out."""
 MOST = 200
 """Tasks where Spark decides on how many cores there are: each costs some milliseconds a step."""
+KRYO = "org.apache.spark.serializer.KryoSerializer"
+"""What Beam keeps between steps is not Java's to serialize, which it is when it goes to disk."""
 KEPT_ELSEWHERE = (
     "looks like a secret, and whoever sees a process sees its command line: leave it out; "
     "Spark reads it from properties_file, or its own spark-defaults.conf"
@@ -96,6 +98,7 @@ class SparkOptions(BaseModel):
         most = ROUNDS * self.cores if self.cores else MOST
         conf = {
             "spark.task.maxFailures": str(self.retries + 1),
+            "spark.serializer": KRYO,
             "spark.default.parallelism": str(self.partitions or max(1, min(parts, most))),
             "spark.yarn.submit.waitAppCompletion": "true",
             "spark.standalone.submit.waitAppCompletion": "true",
