@@ -35,7 +35,8 @@ NAMES = beam.DoFn.RestrictionParam(AsFound())
 POSITION = beam.DoFn.RestrictionParam(FromPosition())
 BUNDLE_POLLS = 4
 """Polls of a source in one bundle: what an engine must do again after a failure."""
-SOON = Duration(micros=50_000)
+SOON = Duration(micros=100_000)
+"""When a source is asked again that had no more: each time costs a bundle, an interval, a file."""
 LATER = Duration(seconds=5)
 BEAT_SECONDS = 2.0
 """How often a source without rows says so: the committer writes counts and totals then."""
@@ -144,6 +145,8 @@ class Follow(beam.DoFn):  # type: ignore[misc]
                 now = time_ns() // 1000
                 mark = watermark_after(interval.accepted, self.to.feed, mark, now)
             position = poll.next
+            if len(poll.lines) < POLL_ROWS:
+                break
         if poll is not None:
             self.busy[element.source] = monotonic()
         elif (beat := self._beat(element, position)) is not None:
@@ -153,7 +156,8 @@ class Follow(beam.DoFn):  # type: ignore[misc]
             mark = max(mark, UNKNOWN if beat.idle is None else beat.idle)
         if mark != UNKNOWN and Timestamp(micros=mark) > reported:
             watermark.set_watermark(Timestamp(micros=mark))
-        tracker.defer_remainder(SOON if poll is None else Duration(0))
+        more = poll is not None and len(poll.lines) == POLL_ROWS
+        tracker.defer_remainder(Duration(0) if more else SOON)
 
     def _tallies(self, interval: Interval, mark: int) -> Iterator[TaggedOutput]:
         sites, feed = self.to.sites, self.to.feed
