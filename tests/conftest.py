@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent / "services"))
 from fixtures import broker, dataflow  # noqa: F401
 
 # Most of what Java runs here ends before it has paid to compile it well; benchmarks pay.
-os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 settings.register_profile("isopach", deadline=None)
 settings.load_profile("isopach")

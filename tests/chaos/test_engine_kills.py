@@ -2,7 +2,7 @@
 
 Drivers, engines alone, brokers and task managers are killed while events come; cadence and engine
 change from one run to the next, and what an engine remembered is gone each time. `ISOPACH_KILLS`
-says how many kills; 8 if it is not set.
+says how many kills; 5 if it is not set.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from test_stream_kills import Producer, Rows, Spooled, Topic, arguments, check, 
 from isopach.jobs.cluster import cluster
 from isopach.jobs.failures import STOPPED
 
-KILLS = int(os.environ.get("ISOPACH_KILLS", "8"))
+KILLS = int(os.environ.get("ISOPACH_KILLS", "5"))
 SEED = 20260317
 ENGINES = ("prism", "flink", "micro-batch")
 SOON = 120.0

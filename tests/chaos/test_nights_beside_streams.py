@@ -1,6 +1,6 @@
 """Nights, some of them killed, beside a stream at full speed on the same dates and tables.
 
-A third of `ISOPACH_KILLS` nights are killed, four if it is not set.
+A third of `ISOPACH_KILLS` nights are killed, two if it is not set.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from isopach.feeds.load import load_declaration
 from isopach.feeds.sales import write_night
 from isopach.jobs.failures import DONE, HELD
 
-KILLS = max(int(os.environ.get("ISOPACH_KILLS", "12")) // 3, 2)
+KILLS = max(int(os.environ.get("ISOPACH_KILLS", "6")) // 3, 2)
 SEED = 20260308
 DAYS = [date(2026, 3, 8), date(2026, 3, 9)]
 RATE = 3000

@@ -17,17 +17,26 @@ sys.path.insert(0, str(Path(__file__).parent))
 from streaming import missing
 
 ENGINES = ["micro-batch", "prism", "flink"]
+LOGS = {"micro-batch": ["spool", "kafka"], "prism": ["spool", "kafka"], "flink": ["kafka"]}
+"""What each is given to follow; Flink, slow to start, only what it is there for."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for an `engine` on each; for a `live` one on those that never end."""
+    """Run a test that asks for an `engine` on each; for a `live` one on those that never end.
+
+    One that asks for `fill` as well is run on each with its logs.
+    """
     for name, engines in (("engine", ENGINES), ("live", ENGINES[1:])):
-        if name in metafunc.fixturenames:
-            chosen = [
-                pytest.param(one, marks=[pytest.mark.engines] if one != "micro-batch" else [])
-                for one in engines
-            ]
-            metafunc.parametrize(name, chosen, indirect=True)
+        if name not in metafunc.fixturenames:
+            continue
+        filled = "fill" in metafunc.fixturenames
+        chosen = [
+            pytest.param(*given, marks=[pytest.mark.engines] if one != "micro-batch" else [])
+            for one in engines
+            for given in ([(one, log) for log in LOGS[one]] if filled else [(one,)])
+        ]
+        names = [name, "fill"] if filled else [name]
+        metafunc.parametrize(names, chosen, indirect=True)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ WHERE = ["partition", "position"]
 Fill = Callable[..., Filled]
 
 
-@pytest.fixture(params=["spool", "kafka"])
+@pytest.fixture
 def fill(request: pytest.FixtureRequest, tmp_path: Path) -> Fill:
     """Return what makes an empty log of a kind: of a feed, with so many partitions."""
     if request.param == "spool":
