@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from time import monotonic
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from isopach.feeds.feed import Feed
 from isopach.feeds.sites import Sites
 from isopach.lake.places import Place
 from isopach.pipelines.intervals import Interval
-from isopach.pipelines.landing import Lander
+from isopach.pipelines.landing import Flush, Lander
 
+T = TypeVar("T")
 LOG = logging.getLogger("isopach.stream")
 
 
@@ -33,6 +35,17 @@ _LANDING = Lock()
 """An engine may hand over to a second worker before it has given up the first."""
 _LANDERS: dict[str, Lander] = {}
 _FLUSHED: dict[str, float] = {}
+
+
+class Flushing(NamedTuple):
+    """A flush under way in a thread."""
+
+    flush: Flush
+    written: Future[int | None]
+
+
+_FLUSHING: dict[str, Flushing] = {}
+"""By run."""
 
 
 class Behind(NamedTuple):
@@ -82,11 +95,29 @@ class Committer:
             return waiting
 
     def _land(self, lander: Lander, intervals: Iterable[Interval]) -> list[Interval]:
+        flushing = _FLUSHING.get(self.run)
+        if flushing is not None and flushing.written.done():
+            self._end_flush(lander)
         waiting = lander.land(intervals)
         if monotonic() - _FLUSHED.get(self.run, 0.0) >= self.flush_seconds:
-            lander.flush()
+            self._flush(lander)
             _FLUSHED[self.run] = monotonic()
         return waiting
+
+    def _flush(self, lander: Lander) -> None:
+        """Write what has landed, in a thread where others are to land meanwhile."""
+        self._end_flush(lander)
+        if not self.flush_seconds:
+            lander.flush()
+            return
+        flush = lander.begin_flush()
+        _FLUSHING[self.run] = Flushing(flush, _in_thread("flush", flush.write))
+
+    def _end_flush(self, lander: Lander) -> None:
+        """Wait for a flush under way, and raise what it failed with."""
+        flushing = _FLUSHING.pop(self.run, None)
+        if flushing is not None:
+            lander.end_flush(flushing.flush, flushing.written.result)
 
     def land_behind(self, intervals: list[Interval]) -> None:
         """Land intervals in a thread, so that the next are read and prepared meanwhile.
@@ -96,10 +127,8 @@ class Committer:
         """
         if not self.settle():
             return
-        thread = ThreadPoolExecutor(1, "land")
         ends = {one.source: one.next for one in sorted(intervals, key=lambda one: one.next)}
-        _BEHIND[self.run] = Behind(thread.submit(self.land, intervals), ends)
-        thread.shutdown(wait=False)
+        _BEHIND[self.run] = Behind(_in_thread("land", partial(self.land, intervals)), ends)
 
     def settle(self) -> bool:
         """Wait for a landing behind, and raise what it failed with; tell whether all has landed."""
@@ -119,4 +148,16 @@ class Committer:
             _FLUSHED.pop(self.run, None)
         if lander is not None:
             with _LANDING:
+                try:
+                    self._end_flush(lander)
+                except Exception as error:
+                    LOG.warning("trying again: %s", error)
                 lander.flush()
+
+
+def _in_thread(name: str, work: Callable[[], T]) -> Future[T]:
+    """Begin some work in a thread of its own."""
+    thread = ThreadPoolExecutor(1, name)
+    begun = thread.submit(work)
+    thread.shutdown(wait=False)
+    return begun

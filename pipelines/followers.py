@@ -43,10 +43,19 @@ class Noted(NamedTuple):
     totals: Parts
 
 
+class Due(NamedTuple):
+    """Landings taken to be written, by number; totals wait where they are `paused`."""
+
+    landings: dict[int, Noted]
+    paused: bool
+
+
 class Followers:
     """Brings each table to the landing that the records have, each landing once.
 
-    Quarantine follows every landing at once; counts, totals and states some landings at a time.
+    Quarantine follows every landing at once; counts, totals and states some landings at a time:
+    `take` what is due, and `flush` it, for which a thread beside may be used. What another takes
+    up meanwhile a second time, each table's fence drops.
     """
 
     def __init__(self, lake: Place, feed: Feed, sites: Sites) -> None:
@@ -74,7 +83,21 @@ class Followers:
                 self._quarantine(landing)
                 self.noted[landing.number] = Noted(landing, self._totals_of_files(landing))
 
-    def flush(self, watermark: int, changed: Iterable[tuple[str, date]] = ()) -> int | None:
+    def take(self) -> Due:
+        """Take what is noted, to be flushed."""
+        paused = bool(self.totals) and totals_paused(self.lake, self.feed.feed)
+        if self._behind and not paused:
+            self._catch_up()
+        noted, self.noted = self.noted, {}
+        return Due(noted, paused)
+
+    def put_back(self, due: Due) -> None:
+        """Note again what was taken, and could not be written."""
+        self.noted = {**due.landings, **self.noted}
+
+    def flush(
+        self, due: Due, watermark: int, changed: Iterable[tuple[str, date]] = ()
+    ) -> int | None:
         """Write counts, totals and window states.
 
         Returns the version of the ledger of windows that this made; None if it made none.
@@ -83,21 +106,18 @@ class Followers:
             watermark: what windows are complete and closed by, UTC microseconds.
             changed: windows whose state the watermark has changed.
         """
-        paused = bool(self.totals) and totals_paused(self.lake, self.feed.feed)
-        if self._behind and not paused:
-            self._catch_up()
-        touched = {w for one in self.noted.values() for w in one.landing.counts}
-        if self.noted:
-            self._flush_counts()
+        noted, paused = due
+        touched = {w for one in noted.values() for w in one.landing.counts}
+        if noted:
+            self._flush_counts(noted)
             self._behind = paused
             for name, table in self.totals.items() if not paused else ():
-                self._flush_total(name, table, touched)
-        fences = {self._ledger_fence: max(self.noted)} if self.noted else {}
+                self._flush_total(name, table, touched, noted)
+        fences = {self._ledger_fence: max(noted)} if noted else {}
         states = {*touched, *changed}
         ledger = record_states(self.lake, self.feed, self.sites, states, watermark, fences)
-        if self.noted and not paused:
-            forget_landings(self.lake, self.feed.feed, max(self.noted))
-        self.noted = {}
+        if noted and not paused:
+            forget_landings(self.lake, self.feed.feed, max(noted))
         return ledger
 
     def _catch_up(self) -> None:
@@ -143,9 +163,9 @@ class Followers:
                 found[name] += parts
         return found
 
-    def _flush_counts(self) -> None:
+    def _flush_counts(self, noted: Mapping[int, Noted]) -> None:
         keys = pl.DataFrame(
-            [(one.landing.run, *w) for one in self.noted.values() for w in one.landing.counts],
+            [(one.landing.run, *w) for one in noted.values() for w in one.landing.counts],
             schema={"run": pl.String, "site": pl.String, "business_date": pl.Date},
             orient="row",
         ).unique()
@@ -153,9 +173,11 @@ class Followers:
         def change(old: pl.DataFrame, fresh: list[Noted]) -> pl.DataFrame:
             return add_counts(old, [one.landing for one in fresh], self.feed.feed)
 
-        self._revise(tables.COUNTS, keys, change, self._ledger_fence)
+        self._revise(tables.COUNTS, keys, change, self._ledger_fence, noted)
 
-    def _flush_total(self, name: str, table: Table, touched: set[Window]) -> None:
+    def _flush_total(
+        self, name: str, table: Table, touched: set[Window], noted: Mapping[int, Noted]
+    ) -> None:
         def change(old: pl.DataFrame, fresh: list[Noted]) -> pl.DataFrame:
             """Add increments, but for windows that a night has settled, or will for certain."""
             days = {day for _, day in touched if day}
@@ -174,17 +196,24 @@ class Followers:
             )
             return pl.concat([rest, stamped.select(old.columns).cast(old.schema)])
 
-        self._revise(table, windows_frame(touched), change, NUMBER)
+        self._revise(table, windows_frame(touched), change, NUMBER, noted)
 
-    def _revise(self, table: Table, keys: pl.DataFrame, change: Revised, fence: str) -> None:
+    def _revise(
+        self,
+        table: Table,
+        keys: pl.DataFrame,
+        change: Revised,
+        fence: str,
+        noted: Mapping[int, Noted],
+    ) -> None:
         """Change rows by the landings that a table does not have yet."""
 
         def revised(now: Snapshot, old: pl.DataFrame) -> pl.DataFrame | None:
             reached = now.fence(fence) or 0
-            fresh = [one for number, one in sorted(self.noted.items()) if number > reached]
+            fresh = [one for number, one in sorted(noted.items()) if number > reached]
             return change(old, fresh) if fresh else None
 
-        revise(self.lake, table, keys, revised, {fence: max(self.noted)})
+        revise(self.lake, table, keys, revised, {fence: max(noted)})
 
 
 def _totals(rows: pa.Table | None, feed: Feed) -> Parts:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date
 from functools import partial
 from time import perf_counter, time_ns
+from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -32,7 +33,7 @@ from isopach.lake.landings import (
 from isopach.lake.places import Place
 from isopach.lake.replays import REPLAYS
 from isopach.lake.windows import windows_frame
-from isopach.pipelines.followers import Followers
+from isopach.pipelines.followers import Due, Followers
 from isopach.pipelines.intervals import Interval
 from isopach.pipelines.judging import Judged, Known, judge
 from isopach.pipelines.provisional import (
@@ -52,6 +53,20 @@ from isopach.transforms.lateness import UNKNOWN
 
 STALE = -1
 """The token of a landing that is not to be trusted: learn from the lake first."""
+
+
+class Flush(NamedTuple):
+    """What is to be written of what has landed; `moved` are the windows' states by a watermark."""
+
+    followers: Followers
+    due: Due
+    watermark: int
+    moved: dict[tuple[str, date], str]
+    changed: set[tuple[str, date]]
+
+    def write(self) -> int | None:
+        """Write counts, totals and states; see `Followers.flush`."""
+        return self.followers.flush(self.due, self.watermark, self.changed)
 
 
 class Lander:
@@ -92,14 +107,31 @@ class Lander:
 
     def flush(self) -> None:
         """Write counts, totals and window states of what has landed."""
+        flush = self.begin_flush()
+        self.end_flush(flush, flush.write)
+
+    def begin_flush(self) -> Flush:
+        """Take what is to be written; others may land while it is, until `end_flush`."""
         mark = self.watermark
         moved = {w: progress(w, self.sites, self.target.feed, mark) for w in self.states}
-        changed = [window for window, state in moved.items() if state != self.states[window]]
-        ledger = self.followers.flush(mark, changed)
+        changed = {window for window, state in moved.items() if state != self.states[window]}
+        return Flush(self.followers, self.followers.take(), mark, moved, changed)
+
+    def end_flush(self, flush: Flush, written: Callable[[], int | None]) -> None:
+        """Learn what was written, or take it back and raise what the writing failed with."""
+        try:
+            ledger = written()
+        except BaseException:
+            self.followers.put_back(flush.due)
+            raise
         if ledger == self._ledger + 1:  # nobody else has written there
             self._ledger = ledger
-        self.states = {window: state for window, state in moved.items() if state != CLOSED}
-        self.keys.forget(windows_frame(w for w in changed if moved[w] == CLOSED))
+        for window in flush.moved.keys() & self.states.keys():
+            self.states[window] = flush.moved[window]
+        closed = {window for window, state in flush.moved.items() if state == CLOSED}
+        for window in closed:
+            self.states.pop(window, None)
+        self.keys.forget(windows_frame(closed & flush.changed))
         note_memory(self.target.feed.feed, len(self.states), self.keys.rows, self.keys.bytes)
 
     def learn(self) -> None:

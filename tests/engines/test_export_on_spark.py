@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ import pytest
 from odd_night import ROWS, exported, manifest, odd_night, read, settled
 from sales_nights import SPARK
 from small_night import DAY, FEED, SmallNight, declare, row, rows
+from spark import submitted
 
 from isopach.jobs.exporting import Format
 from isopach.jobs.plain_files import InProcess
@@ -78,22 +75,9 @@ def test_the_job_by_itself(tmp_path: Path) -> None:
     night = SmallNight(tmp_path, declare(tmp_path, FEED))
     night.deliver("nyc", [row("nyc", "x", note='"\n')])
     night.run(only=frozenset({"nyc"}))
-    job = Path(__file__).parents[2] / "jobs/spark/export.py"
-    command = [sys.executable, "-m", "pyspark.find_spark_home"]
-    home = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
-    submit = [f"{home}/bin/spark-submit", "--master", "local[2]", "--packages", packages, str(job)]
-    options = [
-        str(tmp_path / "visits.yaml"),
-        "--lake",
-        night.lake.path,
-        "--to",
-        str(tmp_path / "p"),
-    ]
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": home}
-    done = subprocess.run(
-        [*submit, *options, "--json"], env=environment, check=True, timeout=300, capture_output=True
-    )
+    feed, to = str(tmp_path / "visits.yaml"), str(tmp_path / "p")
+    done = submitted("export.py", feed, "--lake", night.lake.path, "--to", to, "--json")
+    assert done.returncode == 0, done.stderr[-2000:]
     assert json.loads(done.stdout.splitlines()[-1])["dates"][0]["rows"] == 1
     assert manifest(tmp_path / "p")["engine"] == "spark"
     assert read(night, tmp_path / "p")["note"].to_list() == ['"\n']

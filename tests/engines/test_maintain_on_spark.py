@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,6 +17,7 @@ from maintained import data_files, fences, maintained, said
 from sales_nights import SPARK
 from small_night import DAY, rows
 from small_stream import SmallStream, announced, assert_same_streams, line, once_each
+from spark import submitted
 
 from isopach.jobs.maintaining_on_spark import OnSpark
 
@@ -132,14 +132,9 @@ def test_the_job_by_itself(tmp_path: Path) -> None:
     os.utime(orphan, (0, 0))
     named = tmp_path / "files"
     named.write_text(f"business_date={DAY}/lost.parquet\t4\t0\n")
-    job = Path(__file__).parents[2] / "jobs/spark/maintain.py"
-    packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
-    command = [sys.executable, "-m", "pyspark.find_spark_home"]
-    home = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    submit = [f"{home}/bin/spark-submit", "--master", "local[2]", "--packages", packages, str(job)]
     options = ["--table", str(folder), "--z-order", "site,id", "--files", str(named)]
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": home}
-    subprocess.run([*submit, *options], env=environment, check=True, timeout=300)
+    done = submitted("maintain.py", *options)
+    assert done.returncode == 0, done.stderr[-2000:]
     assert not orphan.exists()
     assert stream.findings() == []
     assert len(data_files(stream, "records")) == 4 + 1

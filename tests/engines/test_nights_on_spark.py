@@ -39,18 +39,11 @@ def cluster() -> Iterator[SparkCluster]:
         yield running
 
 
-def test_a_night_by_spark_submit_where_tasks_are_tried_again(sent: Path) -> None:
-    asked = ["--on", "spark", "--master", "local[2,3]"]
+def test_a_night_by_spark_submit_that_memory_does_not_hold(sent: Path) -> None:
+    asked = ["--on", "spark", "--master", "local[2,3]", "--set", "conf.spark.memory.fraction=0.002"]
     done = isopach("submit", *night(sent, "local"), *asked)
     assert done.code == 3, done.err
     assert_like_here(sent, "local", "SparkSubmit")
-
-
-def test_what_memory_does_not_hold_goes_to_disk(sent: Path) -> None:
-    asked = ["--on", "spark", "--master", "local[2]", "--set", "conf.spark.memory.fraction=0.002"]
-    done = isopach("submit", *night(sent, "spilled"), *asked)
-    assert done.code == 3, done.err
-    assert_like_here(sent, "spilled", "SparkSubmit")
 
 
 def test_a_night_on_a_cluster_that_loses_a_worker(sent: Path, cluster: SparkCluster) -> None:

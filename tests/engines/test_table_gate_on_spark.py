@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from gated_night import gated_night, judged, lines
 from sales_nights import SPARK
 from small_night import DAY, SmallNight
+from spark import submitted
 
 from isopach.jobs.table_gate import Engine, InProcess, Judged
 
@@ -45,16 +42,8 @@ def test_the_same_is_found_on_spark(spark: Any, tmp_path: Path) -> None:
 
 def test_the_job_by_itself(tmp_path: Path) -> None:
     night = gated_night(tmp_path)
-    job = Path(__file__).parents[2] / "jobs/spark/gate.py"
-    command = [sys.executable, "-m", "pyspark.find_spark_home"]
-    home = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
-    submit = [f"{home}/bin/spark-submit", "--master", "local[2]", "--packages", packages, str(job)]
-    options = [f"{tmp_path}/visits.yaml", "--lake", night.lake.path, "--date", f"{DAY}", "--json"]
-    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": home}
-    done = subprocess.run(
-        [*submit, *options], env=environment, check=False, timeout=300, capture_output=True
-    )
+    feed = f"{tmp_path}/visits.yaml"
+    done = submitted("gate.py", feed, "--lake", night.lake.path, "--date", f"{DAY}", "--json")
     assert done.returncode == 3, done.stderr[-2000:]
     document = json.loads(done.stdout.splitlines()[-1])
     assert (document["engine"], document["held"]) == ("spark", judged(night, InProcess()).held)

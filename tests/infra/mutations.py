@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 OWNER = '"roles/owner"'
 MUTATIONS = [
     ("google", "lake", "main.tf", '= "enforced"', '= "inherited"'),
@@ -56,3 +58,10 @@ MUTATIONS = [
     ),
     ("aws", "alerts", "main.tf", "$.differing >", "$.held >"),
 ]
+
+
+def chosen() -> list[tuple[str, ...]]:
+    """Return all mutations with `ISOPACH_EXAMPLES` set, else the last one of each module."""
+    if "ISOPACH_EXAMPLES" in os.environ:
+        return MUTATIONS
+    return list({one[:2]: one for one in MUTATIONS}.values())

@@ -10,7 +10,7 @@ import pytest
 from commands import isopach
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_night import DAY, declare, row, rows
+from small_night import DAY, EXAMPLES, declare, row, rows
 from small_stream import STREAM, SmallStream, line
 
 from isopach.feeds.spool import SpoolWriter
@@ -112,7 +112,7 @@ def test_approved_windows_keep_it_too(tmp_path: Path) -> None:
 IDS = st.sets(st.sampled_from("abcdefgh"), max_size=6)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(IDS, st.lists(IDS.filter(bool), min_size=1, max_size=3))
 def test_records_are_the_union_of_both(
     tmp_path_factory: pytest.TempPathFactory, streamed: set[str], deliveries: list[set[str]]

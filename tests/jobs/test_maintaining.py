@@ -14,7 +14,7 @@ from disturbed import DiedError, before_commit, die
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from maintained import Dying, data_files, fences, maintained, said
-from small_night import DAY, rows
+from small_night import DAY, EXAMPLES, rows
 from small_stream import SmallStream, announced, assert_same_streams, line, once_each
 
 from isopach.jobs.approving import approve
@@ -241,7 +241,7 @@ OPERATIONS = st.one_of(
 
 
 @pytest.mark.slow
-@settings(max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(st.lists(OPERATIONS, min_size=2, max_size=7))
 def test_the_tables_say_what_they_would_without(operations: list[tuple[str, int, float]]) -> None:
     """After any nights, streams, maintenance, and kills of it between any two of its steps."""

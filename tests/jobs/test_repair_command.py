@@ -11,7 +11,7 @@ from commands import Result, isopach, refused
 from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_night import DAY, FEED, SmallNight, declare, row, rows
+from small_night import DAY, EXAMPLES, FEED, SmallNight, declare, row, rows
 from small_stream import SmallStream, line
 
 from isopach.feeds.spool import SpoolWriter
@@ -149,7 +149,7 @@ def test_windows_that_cannot_be_repaired_are_told(night: SmallNight) -> None:
 IDS = st.dictionaries(st.integers(0, 12), st.integers(0, 3), min_size=1, max_size=10)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(st.fixed_dictionaries({"nyc": IDS, "pago": IDS}), min_size=2, max_size=3))
 def test_repaired_is_as_settled_from_the_newest_delivery(
     tmp_path_factory: pytest.TempPathFactory, deliveries: list[dict[str, dict[int, int]]]

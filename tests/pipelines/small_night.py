@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -24,6 +25,9 @@ from isopach.pipelines.verify import Finding, verify
 
 DAY = date(2026, 3, 8)
 """Daylight saving starts in New York: 23 hours."""
+
+EXAMPLES = int(os.environ.get("ISOPACH_EXAMPLES", "5"))
+"""On how many lakes a property of whole lakes is tried: each has several nights."""
 
 FEED: dict[str, Any] = {
     "feed": "visits",

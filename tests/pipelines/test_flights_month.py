@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from small_night import EXAMPLES
 from typer.testing import CliRunner
 
 from isopach.feeds.flights import UNLISTED_ZONE, load_flights, write_landing
@@ -16,6 +18,8 @@ from isopach.lake.commits import scan
 from isopach.lake.places import Place
 
 WHERE = ["_source", "_position"]
+DAYS = [date(2013, 1, day) for day in range(1, min(2 * EXAMPLES, 31) + 1)]
+"""The first days of January; all of it with an `ISOPACH_EXAMPLES` of 16."""
 
 
 def isopach(*arguments: str) -> tuple[int, Any]:
@@ -25,14 +29,17 @@ def isopach(*arguments: str) -> tuple[int, Any]:
 
 
 @pytest.mark.slow
-def test_all_of_january_is_published_and_proved(tmp_path: Path) -> None:
+def test_january_is_published_and_proved(tmp_path: Path) -> None:
     landing, lake = tmp_path / "landing", tmp_path / "lake"
-    written = write_landing(landing, month="2013-01")
+    write_landing(landing, month="2013-01")
+    flights = load_flights().filter(pl.col("business_date").is_in(DAYS))
     place = ["--landing", str(landing), "--lake", str(lake)]
-    code, month = isopach("nightly", "flights", *place, "--date", "2013-01-01..2013-01-31")
+    code, month = isopach("nightly", "flights", *place, "--date", f"{DAYS[0]}..{DAYS[-1]}")
     assert code == 3
-    assert len(month["nights"]) == 31
-    assert sum(night["read"] for night in month["nights"]) == written == 26_997
+    assert len(month["nights"]) == len(DAYS)
+    written = sum(night["read"] for night in month["nights"])
+    assert written == len(flights)
+    assert written == 26_997 or len(DAYS) < 31
     reasons = {held["reason"][:11] for night in month["nights"] for held in night["held"]}
     assert reasons == {"site is not", "not deliver"}
 
@@ -45,14 +52,17 @@ def test_all_of_january_is_published_and_proved(tmp_path: Path) -> None:
     assert proof["records"] == records.height
     both = pl.concat([records.select(WHERE), aside.select(WHERE)])
     assert both.height == both.unique().height == written
-    files = pl.scan_parquet(landing / "flights/*/*/d1/*.parquet", include_file_paths="file")
-    sent = files.collect().with_columns(
-        _source=pl.col("file").str.strip_prefix(f"{landing}/flights/"),
-        _position=pl.int_range(pl.len()).over("file"),
+    names = [f"{landing}/flights/{day}/*/d1/*.parquet" for day in DAYS]
+    sent = (
+        pl.scan_parquet(names, include_file_paths="file")
+        .collect()
+        .with_columns(
+            _source=pl.col("file").str.strip_prefix(f"{landing}/flights/"),
+            _position=pl.int_range(pl.len()).over("file"),
+        )
     )
     assert sent.join(both, on=WHERE, how="anti").is_empty()
 
-    flights = load_flights().filter(pl.col("business_date").dt.strftime("%Y-%m") == "2013-01")
     unlisted = flights["zone"].eq(UNLISTED_ZONE) & ~flights["dest"].is_in(records["dest"].unique())
     cancelled = flights["departed_at"].is_null()
     assert records.height == (~unlisted & ~cancelled).sum()

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError
+from disturbed import COMMIT, DiedError, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_night import DAY, ZONES
@@ -257,11 +258,6 @@ def test_a_source_that_comes_later_opens_no_window_again(tmp_path: Path, anew: b
     assert stream.findings() == []
 
 
-class DiedError(BaseException):
-    """The process died here: nothing of the program catches this."""
-
-
-COMMIT = "create_write_transaction"
 Fault = Callable[[Callable[[], Any], str], Any]
 """What happens instead of a step, which it is given, with its name."""
 
@@ -646,7 +642,7 @@ def test_a_night_comes_between_at_any_commit_of_a_landing(
         stream.run(only=DELIVERED)
         return step()
 
-    for number in count(1):
+    for number in numbers(1):
         shutil.copytree(delivered.folder, tmp_path / f"{number}")
         stream = SmallStream(tmp_path / f"{number}", delivered.declaration)
         steps.done = -1000
@@ -674,7 +670,7 @@ def test_a_landing_comes_between_at_any_commit_of_a_night(
         lander.flush()
         return step()
 
-    for number in count(2):  # the first is that the run began
+    for number in numbers(2):  # the first is that the run began
         shutil.copytree(delivered.folder, tmp_path / f"{number}")
         stream = SmallStream(tmp_path / f"{number}", delivered.declaration)
         steps.done = -1000
@@ -691,7 +687,7 @@ def test_a_landing_comes_between_at_any_commit_of_a_night(
 def test_a_night_dies_before_any_commit_beside_a_stream_and_is_run_again(
     delivered: SmallStream, tmp_path: Path, steps: Steps
 ) -> None:
-    for number in count(2):  # the first is that the run began
+    for number in numbers(3):  # the first is that the run began
         shutil.copytree(delivered.folder, tmp_path / f"{number}")
         stream = SmallStream(tmp_path / f"{number}", delivered.declaration)
         steps.done = -1000

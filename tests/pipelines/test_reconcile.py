@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from small_night import DAY, declare
+from small_night import DAY, EXAMPLES, declare
 from small_stream import STREAM, SmallStream, line
 
 from isopach.feeds.load import load_declaration
@@ -323,7 +323,9 @@ IDS = st.lists(st.integers(0, 30), max_size=30, unique=True)
 
 
 @settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(IDS, IDS, st.sampled_from([1, 5, 1000]))
 def test_however_salted_the_same_differs(

@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
-from disturbed import DiedError, before_commit, die
+from disturbed import DiedError, before_commit, die, numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_night import DAY, NOON, row
+from small_night import DAY, EXAMPLES, NOON, row
 from small_replay import Mended
 from small_stream import assert_same_streams, line
 
@@ -83,7 +82,7 @@ choices = st.fixed_dictionaries(
 
 
 @pytest.mark.slow
-@settings(max_examples=12)
+@settings(max_examples=EXAMPLES)
 @given(
     delivered=st.fixed_dictionaries({"nyc": kinds_of, "kathmandu": kinds_of}),
     streamed=st.lists(events_of, max_size=8),
@@ -365,7 +364,7 @@ def test_a_committer_that_lives_on_knows_what_was_replayed(lake: Mended) -> None
 def test_a_landing_comes_between_at_any_commit(whole: Mended, tmp_path: Path) -> None:
     again = [line("pago", f"e{n}", f"{DAY}T23:00") for n in (0, 1, 8)]
     both = [*EVENTS, *again]
-    for number in count(1):
+    for number in numbers(1):
         lake = copied(whole, tmp_path / f"{number}")
         lander = lake.lander("live")
         lander.learn()
@@ -388,7 +387,7 @@ def test_a_landing_comes_between_at_any_commit(whole: Mended, tmp_path: Path) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("mended", [True, False])
 def test_a_night_comes_between_at_any_commit(whole: Mended, tmp_path: Path, mended: bool) -> None:
-    for number in count(1):
+    for number in numbers(1 + mended):
         lake = copied(whole, tmp_path / f"{number}")
         night = lake if mended else Mended(lake.folder, whole.declaration)
         lake.deliver("pago", sent("pago", ["good", "no note"]))
@@ -411,7 +410,7 @@ def test_a_night_comes_between_at_any_commit(whole: Mended, tmp_path: Path, mend
 
 @pytest.mark.slow
 def test_a_replay_comes_between_at_any_commit_of_a_night(whole: Mended, tmp_path: Path) -> None:
-    for number in count(1):
+    for number in numbers(3):
         lake = copied(whole, tmp_path / f"{number}")
         lake.deliver("pago", sent("pago", ["good", "no note"]))
         with before_commit(number, lambda lake=lake: lake.replay()) as commits:  # type: ignore[misc]
@@ -445,11 +444,17 @@ def next_stream(lake: Mended) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("following", [next_replay, next_night, next_stream])
+@pytest.mark.parametrize(
+    ("first", "following"), [(1, next_replay), (2, next_night), (3, next_stream)]
+)
 def test_dies_before_any_commit_and_is_finished_by_the_next_run(
-    whole: Mended, undisturbed: Mended, tmp_path: Path, following: Callable[[Mended], None]
+    whole: Mended,
+    undisturbed: Mended,
+    tmp_path: Path,
+    first: int,
+    following: Callable[[Mended], None],
 ) -> None:
-    for number in count(1):
+    for number in numbers(first):
         lake = copied(whole, tmp_path / f"{number}")
         with before_commit(number, die) as commits, suppress(DiedError):
             lake.replay()

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
-from small_night import DAY, NOON, ZONES, declare, lines, row
+from small_night import DAY, EXAMPLES, NOON, ZONES, declare, lines, row
 from small_stream import STREAM, SmallStream, line
 
 from isopach.feeds.spool import SpoolWriter
@@ -111,7 +111,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(ROWS, st.integers(1, 3), st.sampled_from([None, 1]), st.integers(1, 7))
 def test_night_from_the_log_is_the_night_from_files(
     tmp_path_factory: pytest.TempPathFactory,

@@ -1,4 +1,4 @@
-"""Services that tests share, started once a session and only where a test asks for them."""
+"""Services that tests share, started only where a test asks for them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import pytest
 from jars import missing_tools
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A running Kafka broker; skips where there is no Java or Maven to run one."""
+    """A running Kafka broker, for a module: one that nobody asks takes a tenth of a core.
+
+    Skips where there is no Java or Maven to run one.
+    """
     pytest.importorskip("confluent_kafka", reason="not installed: isopach[kafka]")
     if reason := missing_tools():
         pytest.skip(f"no Kafka broker: {reason}")

@@ -1,12 +1,15 @@
-"""A standalone Spark cluster on this machine: a master and its workers, on free ports."""
+"""Spark on this machine: a standalone cluster on free ports, and jobs sent by spark-submit."""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +19,7 @@ from isopach.jobs.engines import EngineError, find_tool
 from isopach.jobs.processes import Process, kept_on_error, running
 from isopach.jobs.spark_jars import find_jar, spark_home
 
+JOBS = Path(__file__).parents[2] / "jobs" / "spark"
 START_SECONDS = 90.0
 STARTED = r"Starting Spark master at (spark://\S+)"
 REGISTERED = r"(Successfully registered with master)"
@@ -49,6 +53,22 @@ def _command_line(process: psutil.Process) -> list[str]:
 def kill(group: int) -> None:
     """Kill a worker, its executors and their Python at once."""
     os.killpg(group, signal.SIGKILL)
+
+
+def submitted(job: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a job of `jobs/spark` by spark-submit, as users do, with few tasks for few rows."""
+    home = spark_home()
+    packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
+    few = "--conf=spark.sql.shuffle.partitions=2"
+    submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--packages={packages}", few]
+    environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)}
+    return subprocess.run(
+        [*submit, str(JOBS / job), *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def missing_spark() -> str:
