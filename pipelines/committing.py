@@ -14,8 +14,9 @@ from typing import NamedTuple, TypeVar
 from isopach.feeds.feed import Feed
 from isopach.feeds.sites import Sites
 from isopach.lake.places import Place
+from isopach.pipelines.followers import Flush
 from isopach.pipelines.intervals import Interval
-from isopach.pipelines.landing import Flush, Lander
+from isopach.pipelines.landing import Lander
 
 T = TypeVar("T")
 LOG = logging.getLogger("isopach.stream")

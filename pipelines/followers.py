@@ -216,6 +216,20 @@ class Followers:
         revise(self.lake, table, keys, revised, {fence: max(noted)})
 
 
+class Flush(NamedTuple):
+    """What is to be written of what has landed; `moved` are the windows' states by a watermark."""
+
+    followers: Followers
+    due: Due
+    watermark: int
+    moved: dict[tuple[str, date], str]
+    changed: set[tuple[str, date]]
+
+    def write(self) -> int | None:
+        """Write counts, totals and states; see `Followers.flush`."""
+        return self.followers.flush(self.due, self.watermark, self.changed)
+
+
 def _totals(rows: pa.Table | None, feed: Feed) -> Parts:
     found: dict[str, list[pa.RecordBatch]] = defaultdict(list)
     for (name, _, _), part in partial_totals(rows, feed) if rows is not None else ():

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import date
 from functools import partial
 from time import perf_counter, time_ns
-from typing import NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -33,7 +32,7 @@ from isopach.lake.landings import (
 from isopach.lake.places import Place
 from isopach.lake.replays import REPLAYS
 from isopach.lake.windows import windows_frame
-from isopach.pipelines.followers import Due, Followers
+from isopach.pipelines.followers import Flush, Followers
 from isopach.pipelines.intervals import Interval
 from isopach.pipelines.judging import Judged, Known, judge
 from isopach.pipelines.provisional import (
@@ -53,20 +52,6 @@ from isopach.transforms.lateness import UNKNOWN
 
 STALE = -1
 """The token of a landing that is not to be trusted: learn from the lake first."""
-
-
-class Flush(NamedTuple):
-    """What is to be written of what has landed; `moved` are the windows' states by a watermark."""
-
-    followers: Followers
-    due: Due
-    watermark: int
-    moved: dict[tuple[str, date], str]
-    changed: set[tuple[str, date]]
-
-    def write(self) -> int | None:
-        """Write counts, totals and states; see `Followers.flush`."""
-        return self.followers.flush(self.due, self.watermark, self.changed)
 
 
 class Lander:
