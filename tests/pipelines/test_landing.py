@@ -388,6 +388,31 @@ def test_any_step_may_fail_and_the_same_committer_goes_on(
     assert number > 6
 
 
+@pytest.mark.parametrize("meanwhile", ["nothing", "fails", "another committer", "it learns anew"])
+def test_rows_land_while_what_landed_before_is_written(
+    told: Told, half: SmallStream, tmp_path: Path, meanwhile: str
+) -> None:
+    stream = copied(half, tmp_path)
+    lander = begun(stream, LOGS, "r1")
+    lander.land(quarter(stream))
+    flush = lander.begin_flush()
+    assert lander.land(all_of(stream, LOGS)) == []
+    if meanwhile == "another committer":
+        finish(stream, LOGS)
+    elif meanwhile == "it learns anew":
+        lander.learn()
+
+    def written() -> int | None:
+        if meanwhile == "fails":
+            raise OSError("cannot")
+        return flush.write()
+
+    with suppress(OSError):
+        lander.end_flush(flush, written)
+    lander.flush()
+    check(stream, told.expected, LOGS)
+
+
 def test_two_committers_by_turns_land_each_row_once(
     told: Told, half: SmallStream, tmp_path: Path
 ) -> None:
