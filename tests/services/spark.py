@@ -20,6 +20,7 @@ from isopach.jobs.processes import Process, kept_on_error, running
 from isopach.jobs.spark_jars import find_jar, spark_home
 
 JOBS = Path(__file__).parents[2] / "jobs" / "spark"
+TASKS = ("sql.shuffle.partitions", "databricks.delta.snapshotPartitions")
 START_SECONDS = 90.0
 STARTED = r"Starting Spark master at (spark://\S+)"
 REGISTERED = r"(Successfully registered with master)"
@@ -59,8 +60,8 @@ def submitted(job: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a job of `jobs/spark` by spark-submit, as users do, with few tasks for few rows."""
     home = spark_home()
     packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
-    few = "--conf=spark.sql.shuffle.partitions=2"
-    submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--packages={packages}", few]
+    few = [f"--conf=spark.{name}=2" for name in TASKS]
+    submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--packages={packages}", *few]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)}
     return subprocess.run(
         [*submit, str(JOBS / job), *options],
