@@ -36,7 +36,9 @@ POSITION = beam.DoFn.RestrictionParam(FromPosition())
 BUNDLE_POLLS = 4
 """Polls of a source in one bundle: what an engine must do again after a failure."""
 SOON = Duration(micros=100_000)
-"""When a source is asked again that had no more: each time costs a bundle, an interval, a file."""
+"""When a source is asked again that had few rows: each time costs a bundle and an interval."""
+FEW_ROWS = 1000
+"""A source that has brought fewer is not asked again at once."""
 LATER = Duration(seconds=5)
 BEAT_SECONDS = 2.0
 """How often a source without rows says so: the committer writes counts and totals then."""
@@ -145,7 +147,7 @@ class Follow(beam.DoFn):  # type: ignore[misc]
                 now = time_ns() // 1000
                 mark = watermark_after(interval.accepted, self.to.feed, mark, now)
             position = poll.next
-            if len(poll.lines) < POLL_ROWS:
+            if len(poll.lines) < FEW_ROWS:
                 break
         if poll is not None:
             self.busy[element.source] = monotonic()
@@ -156,7 +158,7 @@ class Follow(beam.DoFn):  # type: ignore[misc]
             mark = max(mark, UNKNOWN if beat.idle is None else beat.idle)
         if mark != UNKNOWN and Timestamp(micros=mark) > reported:
             watermark.set_watermark(Timestamp(micros=mark))
-        more = poll is not None and len(poll.lines) == POLL_ROWS
+        more = poll is not None and len(poll.lines) >= FEW_ROWS
         tracker.defer_remainder(Duration(0) if more else SOON)
 
     def _tallies(self, interval: Interval, mark: int) -> Iterator[TaggedOutput]:
