@@ -74,20 +74,20 @@ def _setting(line: str, where: str) -> tuple[str, str]:
 
 def _check_tokens(settings: dict[str, str], path: str | Path) -> None:
     """Raise LogError if tokens are to sign in, and nothing says where they come from."""
-    source = settings.get(TOKENS, "")
-    if _by_tokens(settings):
-        if source != "google":
-            raise LogError(
-                f"{path}: OAUTHBEARER signs in with tokens; write {TOKENS}=google for those of the "
-                "Google account it runs as, or sasl.oauthbearer.method=oidc and its endpoint"
-            )
-        try:
-            import_module("google.auth")
-        except ImportError as error:
-            raise LogError(
-                f"{path}: {TOKENS}=google needs a package that is not there ({error}): "
-                "pip install 'isopach[gcp]'"
-            ) from error
+    if not _by_tokens(settings):
+        return
+    if settings.get(TOKENS) != "google":
+        raise LogError(
+            f"{path}: OAUTHBEARER signs in with tokens; write {TOKENS}=google for those of the "
+            "Google account it runs as, or sasl.oauthbearer.method=oidc and its endpoint"
+        )
+    try:
+        import_module("google.auth")
+    except ImportError as error:
+        raise LogError(
+            f"{path}: {TOKENS}=google needs a package that is not there ({error}): "
+            "pip install 'isopach[gcp]'"
+        ) from error
 
 
 def _by_tokens(settings: dict[str, str]) -> bool:

@@ -111,12 +111,12 @@ class Lander:
             raise
         if ledger == self._ledger + 1:  # nobody else has written there
             self._ledger = ledger
-        for window in flush.moved.keys() & self.states.keys():
-            self.states[window] = flush.moved[window]
-        closed = {window for window, state in flush.moved.items() if state == CLOSED}
-        for window in closed:
-            self.states.pop(window, None)
-        self.keys.forget(windows_frame(closed & flush.changed))
+        for window, state in flush.moved.items():
+            if state == CLOSED:
+                self.states.pop(window, None)
+            elif window in self.states:  # no night has settled it meanwhile
+                self.states[window] = state
+        self.keys.forget(windows_frame(w for w in flush.changed if flush.moved[w] == CLOSED))
         note_memory(self.target.feed.feed, len(self.states), self.keys.rows, self.keys.bytes)
 
     def learn(self) -> None:

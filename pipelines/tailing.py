@@ -135,6 +135,7 @@ class Follow(beam.DoFn):  # type: ignore[misc]
         mark = _micros(reported, element)
         for _ in range(BUNDLE_POLLS):
             poll = self._poll(element.source, position)
+            more = poll is not None and len(poll.lines) >= FEW_ROWS
             if poll is None:
                 break
             if not tracker.try_claim(poll.next):
@@ -147,7 +148,7 @@ class Follow(beam.DoFn):  # type: ignore[misc]
                 now = time_ns() // 1000
                 mark = watermark_after(interval.accepted, self.to.feed, mark, now)
             position = poll.next
-            if len(poll.lines) < FEW_ROWS:
+            if not more:
                 break
         if poll is not None:
             self.busy[element.source] = monotonic()
@@ -158,7 +159,6 @@ class Follow(beam.DoFn):  # type: ignore[misc]
             mark = max(mark, UNKNOWN if beat.idle is None else beat.idle)
         if mark != UNKNOWN and Timestamp(micros=mark) > reported:
             watermark.set_watermark(Timestamp(micros=mark))
-        more = poll is not None and len(poll.lines) >= FEW_ROWS
         tracker.defer_remainder(Duration(0) if more else SOON)
 
     def _tallies(self, interval: Interval, mark: int) -> Iterator[TaggedOutput]:

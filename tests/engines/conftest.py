@@ -14,14 +14,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from spark import FEW_TASKS
 from streaming import missing
 
-FEW_ROWS = [
-    ("spark.sql.shuffle.partitions", "2"),
-    ("spark.databricks.delta.snapshotPartitions", "2"),
-    ("spark.ui.enabled", "false"),
-]
-"""By default each shuffle of a few rows is 200 tasks, and each look at a table's log 50."""
 ENGINES = ["micro-batch", "prism", "flink"]
 LOGS = {"micro-batch": ["spool", "kafka"], "prism": ["spool", "kafka"], "flink": ["kafka"]}
 """What each is given to follow; Flink, slow to start, only what it is there for."""
@@ -72,6 +67,6 @@ def spark() -> Iterator[Any]:
     pytest.importorskip("delta", reason="needs the extra [spark]")
     from isopach.jobs.spark.maintain import session
 
-    found = session([("spark.driver.memory", "1g"), *FEW_ROWS])
+    found = session([("spark.driver.memory", "1g"), ("spark.ui.enabled", "false"), *FEW_TASKS])
     yield found
     found.stop()

@@ -21,8 +21,8 @@ from dataflow import Service, served
 from secured_broker import PASSWORD, SecuredBroker
 
 LINES = ["a", "b", "c"]
-SCRAM = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "feeds"}
-GOOGLE = Path(__file__).parents[2] / "infra" / "dataflow" / "kafka.properties"
+SCRAM = {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "feeds"}
+GOOGLE = load_settings(Path(__file__).parents[2] / "infra" / "dataflow" / "kafka.properties")
 """As in the image of Dataflow's workers."""
 
 
@@ -57,10 +57,6 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service
     kafka_tokens._credentials.cache_clear()
 
 
-def as_google() -> dict[str, str]:
-    return {key.replace(".", "_"): value for key, value in load_settings(GOOGLE).items()}
-
-
 def rows(log: KafkaLog) -> list[str]:
     """Return the rows of the one partition, read as a stream reads them."""
     try:
@@ -79,24 +75,24 @@ def rows(log: KafkaLog) -> list[str]:
 
 
 def test_a_user_reads(secured: SecuredBroker, tmp_path: Path) -> None:
-    settings = secured.settings(tmp_path / "kafka.properties", **SCRAM, sasl_password=PASSWORD)
+    settings = secured.settings(tmp_path / "kafka.properties", SCRAM | {"sasl.password": PASSWORD})
     assert rows(KafkaLog(secured.secured, "sales", str(settings))) == LINES
 
 
 def test_a_google_account_reads(secured: SecuredBroker, account: Service, tmp_path: Path) -> None:
-    settings = secured.settings(tmp_path / "kafka.properties", **as_google())
+    settings = secured.settings(tmp_path / "kafka.properties", GOOGLE)
     assert rows(KafkaLog(secured.secured, "sales", str(settings))) == LINES
 
 
 def test_a_wrong_password_is_told(secured: SecuredBroker, tmp_path: Path) -> None:
-    settings = secured.settings(tmp_path / "kafka.properties", **SCRAM, sasl_password="hunter2")
+    settings = secured.settings(tmp_path / "kafka.properties", SCRAM | {"sasl.password": "hunter2"})
     with pytest.raises(LogError, match=r"check the user and secret") as caught:
         KafkaLog(secured.secured, "sales", str(settings)).sources()
     assert "hunter2" not in str(caught.value)
 
 
 def test_a_certificate_that_is_not_trusted_is_told(secured: SecuredBroker, tmp_path: Path) -> None:
-    settings = secured.settings(tmp_path / "kafka.properties", **SCRAM, sasl_password=PASSWORD)
+    settings = secured.settings(tmp_path / "kafka.properties", SCRAM | {"sasl.password": PASSWORD})
     text = re.sub(r"ssl\.ca\.location=.*\n", "", settings.read_text())
     settings.write_text(text)
     with pytest.raises(LogError, match=r"certificate"):
@@ -107,7 +103,7 @@ def test_an_account_without_credentials_is_told(
     secured: SecuredBroker, account: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
-    settings = secured.settings(tmp_path / "kafka.properties", **as_google())
+    settings = secured.settings(tmp_path / "kafka.properties", GOOGLE)
     with pytest.raises(LogError, match=r"no token of Google .*none\.json was not found"):
         KafkaLog(secured.secured, "sales", str(settings)).sources()
 

@@ -695,7 +695,7 @@ def test_a_landing_comes_between_at_any_commit_of_a_night(
         lander.flush()
         return step()
 
-    for number in numbers(2):  # the first is that the run began
+    for number in numbers(2, least=2):  # the first is that the run began
         shutil.copytree(delivered.folder, tmp_path / f"{number}")
         stream = SmallStream(tmp_path / f"{number}", delivered.declaration)
         steps.done = -1000
@@ -712,7 +712,7 @@ def test_a_landing_comes_between_at_any_commit_of_a_night(
 def test_a_night_dies_before_any_commit_beside_a_stream_and_is_run_again(
     delivered: SmallStream, tmp_path: Path, steps: Steps
 ) -> None:
-    for number in numbers(3):  # the first is that the run began
+    for number in numbers(3, least=2):  # the first is that the run began
         shutil.copytree(delivered.folder, tmp_path / f"{number}")
         stream = SmallStream(tmp_path / f"{number}", delivered.declaration)
         steps.done = -1000

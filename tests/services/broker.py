@@ -106,12 +106,16 @@ class Broker:
         identity = _output([*tool, "random-uuid"]).split()[-1]
         _output([*tool, "format", "-t", identity, "-c", str(self._properties)])
 
+    def _listeners(self) -> dict[str, str]:
+        """Return where clients are listened to, by the listener's name."""
+        return {"PLAINTEXT": self.address}
+
     def _own_settings(self) -> str:
-        listener = f"PLAINTEXT://{self.address}"
+        clients = ",".join(f"{name}://{address}" for name, address in self._listeners().items())
         controller = f"127.0.0.1:{self._controller_port}"
         return (
-            f"listeners={listener},CONTROLLER://{controller}\n"
-            f"advertised.listeners={listener}\n"
+            f"listeners={clients},CONTROLLER://{controller}\n"
+            f"advertised.listeners={clients}\n"
             f"controller.quorum.voters=1@{controller}\n"
             f"log.dirs={self.folder / 'data'}\n"
         )

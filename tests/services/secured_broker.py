@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from broker import INFRA, Broker, free_ports
@@ -15,6 +16,7 @@ from jars import copied_jars
 
 PASSWORD = "let-me-in"
 HANDLER = Path(__file__).parent / "GoogleTokens.java"
+NAMES = ("-ext", "san=dns:localhost", "-validity", "2")
 
 
 class SecuredBroker(Broker):
@@ -38,7 +40,7 @@ class SecuredBroker(Broker):
     def start(self) -> SecuredBroker:
         """Make a certificate, and start."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._keytool("-genkeypair", "-keyalg", "RSA", "-dname", "CN=localhost", *_NAMES)
+        self._keytool("-genkeypair", "-keyalg", "RSA", "-dname", "CN=localhost", *NAMES)
         self._keytool("-exportcert", "-rfc", "-file", str(self.authority))
         classes = f"{copied_jars(INFRA / 'pom.xml')}/*"
         subprocess.run(["javac", "-cp", classes, "-d", self.folder, HANDLER], check=True)
@@ -51,10 +53,9 @@ class SecuredBroker(Broker):
         user = UserScramCredentialUpsertion(name, how, PASSWORD.encode())
         self.admin.alter_user_scram_credentials([user])[name].result(30)
 
-    def settings(self, path: Path, **more: str) -> Path:
-        """Write a client's settings; `_` in names stands for a dot."""
-        own = {"security.protocol": "SASL_SSL", "ssl.ca.location": str(self.authority)}
-        own |= {key.replace("_", "."): value for key, value in more.items()}
+    def settings(self, path: Path, more: Mapping[str, str]) -> Path:
+        """Write a client's settings."""
+        own = {"security.protocol": "SASL_SSL", "ssl.ca.location": str(self.authority), **more}
         path.write_text("".join(f"{key}={value}\n" for key, value in own.items()))
         return path
 
@@ -71,15 +72,15 @@ class SecuredBroker(Broker):
     def _classes(self) -> str:
         return f"{super()._classes()}:{self.folder}"
 
+    def _listeners(self) -> dict[str, str]:
+        return {**super()._listeners(), "SECURED": self.secured}
+
     def _own_settings(self) -> str:
-        listener = f"SECURED://{self.secured}"
-        plain, _, rest = super()._own_settings().partition("\n")
         named = "listener.name.secured"
         login = "org.apache.kafka.common.security"
         oauth = f"{named}.oauthbearer.sasl"
         return (
-            f"{plain},{listener}\n"
-            f"{rest.replace('advertised.listeners=', f'advertised.listeners={listener},')}"
+            f"{super()._own_settings()}"
             "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,"
             "SECURED:SASL_SSL\n"
             f"{named}.sasl.enabled.mechanisms=SCRAM-SHA-512,OAUTHBEARER\n"
@@ -91,6 +92,3 @@ class SecuredBroker(Broker):
             f"{named}.ssl.keystore.location={self._store}\n"
             f"{named}.ssl.keystore.password={PASSWORD}\n"
         )
-
-
-_NAMES = ("-ext", "san=dns:localhost", "-validity", "2")

@@ -20,7 +20,11 @@ from isopach.jobs.processes import Process, kept_on_error, running
 from isopach.jobs.spark_jars import find_jar, spark_home
 
 JOBS = Path(__file__).parents[2] / "jobs" / "spark"
-TASKS = ("sql.shuffle.partitions", "databricks.delta.snapshotPartitions")
+FEW_TASKS = (
+    ("spark.sql.shuffle.partitions", "2"),
+    ("spark.databricks.delta.snapshotPartitions", "2"),
+)
+"""By default each shuffle of a few rows is 200 tasks, and each look at a table's log 50."""
 START_SECONDS = 90.0
 STARTED = r"Starting Spark master at (spark://\S+)"
 REGISTERED = r"(Successfully registered with master)"
@@ -60,7 +64,7 @@ def submitted(job: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Run a job of `jobs/spark` by spark-submit, as users do, with few tasks for few rows."""
     home = spark_home()
     packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
-    few = [f"--conf=spark.{name}=2" for name in TASKS]
+    few = [f"--conf={name}={value}" for name, value in FEW_TASKS]
     submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--packages={packages}", *few]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)}
     return subprocess.run(
