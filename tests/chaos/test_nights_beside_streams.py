@@ -107,10 +107,10 @@ def producing(sales: Sales) -> Any:
     )  # fmt: skip
 
 
-def nights(sales: Sales, forks: Forks, draw: random.Random, kills: int) -> int:
+def nights(sales: Sales, forks: Forks, draw: random.Random, kills: range) -> int:
     """Run nights of some sites, each killed and run again; return how many were killed."""
     sites, killed = [site.site for site in sales.declaration.sites], 0
-    for number in range(kills):
+    for number in kills:
         some = sales.night(DAYS[number % len(DAYS)], draw.sample(sites, 40))
         when: dict[str, Any] = (
             {"die": draw.randrange(4, 20)}
@@ -162,9 +162,9 @@ def test_nothing_is_lost_or_doubled_while_nights_publish(
     stream = ("isopach.jobs.cli", *sales.stream())
     with producing(sales) as producer:
         with running(*stream, by=signal.SIGKILL):
-            killed = nights(sales, forks, draw, KILLS // 2)
+            killed = nights(sales, forks, draw, range(KILLS // 2))
         with running(*stream, by=signal.SIGINT):
-            killed += nights(sales, forks, draw, KILLS - KILLS // 2)
+            killed += nights(sales, forks, draw, range(KILLS // 2, KILLS))
             for day in DAYS:
                 assert forks.command(*sales.night(day)).code == HELD
             assert producer.poll() in (None, 0)
