@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import polars as pl
-import pyarrow as pa
 
 from isopach.jobs.reconciling import Night, Reconciled
 from isopach.lake.commits import newest, rows_of
@@ -82,11 +81,9 @@ def _added(night: Night, rows: pl.DataFrame) -> Staged:
         stored = to_table(part, table.schema)
         file = write_file(lake, table, stored, target.name(), held, target.unlike)
         files["records"] = [*files.get("records", []), file]
-    parts: dict[str, list[pa.RecordBatch]] = {}
-    for (name, _, _), more in partial_totals(rows.to_arrow(), feed):
-        parts.setdefault(f"{TOTALS}{name}", []).append(more)
-    for name, batches in parts.items():
-        files[name] = [merged(name, files.get(name, []), target, batches)]
+    for total, part in partial_totals(rows.to_arrow(), feed):
+        name = f"{TOTALS}{total}"
+        files[name] = [merged(name, files.get(name, []), target, [part])]
     counts = {window: dict(tally) for window, tally in night.staged.counts.items()}
     for site, day, kept in rows.group_by(WINDOW).len().iter_rows():
         text = sums[site, day]

@@ -159,8 +159,8 @@ class Followers:
         found: dict[str, list[pa.RecordBatch]] = defaultdict(list)
         for file in landing.files.get("records", ()) if self.totals else ():
             rows = read_file(self.lake, table, file, table.schema.names).to_arrow()
-            for name, parts in _totals(rows, self.feed).items():
-                found[name] += parts
+            for name, part in partial_totals(rows, self.feed):
+                found[name].append(part)
         return found
 
     def _flush_counts(self, noted: Mapping[int, Noted]) -> None:
@@ -231,10 +231,7 @@ class Flush(NamedTuple):
 
 
 def _totals(rows: pa.Table | None, feed: Feed) -> Parts:
-    found: dict[str, list[pa.RecordBatch]] = defaultdict(list)
-    for (name, _, _), part in partial_totals(rows, feed) if rows is not None else ():
-        found[name].append(part)
-    return found
+    return {} if rows is None else {n: [part] for n, part in partial_totals(rows, feed)}
 
 
 def _measures(table: Table) -> pa.Schema:

@@ -27,7 +27,7 @@ from isopach.transforms.counts import Tally, Window
 from isopach.transforms.quarantine import duplicates
 from isopach.transforms.stamp import calendar
 from isopach.transforms.threads import flat_map
-from isopach.transforms.totals import TotalKey, partial_totals, total_schema
+from isopach.transforms.totals import TotalKey, total_schema, window_totals
 from isopach.transforms.unique import distinct
 
 QUARANTINE_ROWS = 1 << 21
@@ -113,7 +113,7 @@ def _tagged(group: tuple[int, Iterable[bytes]], target: Target) -> Iterator[Any]
     for window, (count, first, second) in windows.items():
         tally = Tally(accepted=count, checksum_a=first, checksum_b=second)
         yield beam.pvalue.TaggedOutput("tallies", (window, tally))
-    for part in partial_totals(rows, feed):
+    for part in window_totals(rows, feed):
         yield beam.pvalue.TaggedOutput("totals", part)
     table = tables.records(feed.feed, feed.payload)
     held = tuple((site, day.isoformat()) for site, day in windows)
@@ -181,9 +181,12 @@ def write_parts(
 ) -> Iterator[DataFile]:
     """Write rows as one file per business date, not yet visible."""
     days = rows.column("business_date")
-    for day in pc.unique(days):
-        chosen = pc.equal(days, day) if day.is_valid else pc.is_null(days)
-        yield write_file(target.lake, table, rows.filter(chosen), target.name(), unlike=unlike)
+    several = pc.unique(days)
+    for day in several:
+        part = rows
+        if len(several) > 1:
+            part = rows.filter(pc.equal(days, day) if day.is_valid else pc.is_null(days))
+        yield write_file(target.lake, table, part, target.name(), unlike=unlike)
 
 
 def totals_table(feed: Feed, name: str) -> tables.Table:

@@ -23,9 +23,10 @@ from isopach.pipelines.verify_files import unreadable_files, verify_files
 from isopach.pipelines.verify_ledger import WINDOW, repeated, verify_ledger
 from isopach.pipelines.verify_replays import lost_of_nights, unfinished_replays, with_replays
 from isopach.pipelines.verify_stream import verify_stream
+from isopach.transforms.batches import frame
 from isopach.transforms.checksum import row_hashes
 from isopach.transforms.quarantine import UNREADABLE
-from isopach.transforms.totals import merge, partial_totals
+from isopach.transforms.totals import partial_totals
 
 CHUNK_ROWS = 4_000_000
 """Rows of records in memory at a time; a window is never split."""
@@ -247,16 +248,12 @@ def _totals(
 ) -> Iterator[Finding]:
     """Check that stored totals are those of the records."""
     arrow = rows.select(feed.payload.names + WINDOW).to_arrow()
-    parts: dict[str, list[object]] = {name: [] for name in feed.totals}
-    for (name, _, _), part in partial_totals(arrow, feed):
-        parts[name].append(part)
+    parts = dict(partial_totals(arrow, feed))
     for name, total in feed.totals.items():
         stored = _rows_of(lake, to.totals[name], windows).drop("_mode", "_run")
         fresh = stored.clear()
-        if parts[name]:
-            merged = pl.from_arrow(merge(parts[name], total))
-            assert isinstance(merged, pl.DataFrame)
-            fresh = merged.select(stored.columns).cast(stored.schema)
+        if name in parts:
+            fresh = frame(parts[name]).select(stored.columns).cast(stored.schema)
         group = [*WINDOW, *total.by]
         yield from repeated("totals", stored, group, f"totals_{name} has a group more than once")
         for site, day in _differing(stored, fresh, group):

@@ -50,14 +50,19 @@ def merged(
     return key, merge(parts, feed.totals[key[0]])
 
 
-def partial_totals(rows: pa.Table, feed: Feed) -> Iterator[tuple[TotalKey, pa.RecordBatch]]:
-    """Yield the totals of some accepted rows, a batch per total and window."""
-    for name, total in feed.totals.items():
+def partial_totals(rows: pa.Table, feed: Feed) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Yield the totals of some accepted rows, a batch per total; without rows there are none."""
+    for name, total in feed.totals.items() if rows.num_rows else ():
         view = pl.from_arrow(rows.select(list(dict.fromkeys([*WINDOW, *total.columns()]))))
         assert isinstance(view, pl.DataFrame)
         grouped = view.group_by(*WINDOW, *total.by).agg(_measured(total, feed))
-        grouped = grouped.with_columns(cs.categorical().cast(pl.String))
-        for (site, day), part in grouped.partition_by(*WINDOW, as_dict=True).items():
+        yield name, single_batch(grouped.with_columns(cs.categorical().cast(pl.String)).to_arrow())
+
+
+def window_totals(rows: pa.Table, feed: Feed) -> Iterator[tuple[TotalKey, pa.RecordBatch]]:
+    """Yield the totals of some accepted rows, a batch per total and window."""
+    for name, totals in partial_totals(rows, feed):
+        for (site, day), part in frame(totals).partition_by(*WINDOW, as_dict=True).items():
             yield (name, str(site), day), single_batch(part.to_arrow())
 
 

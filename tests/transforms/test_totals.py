@@ -19,7 +19,13 @@ from hypothesis import strategies as st
 from isopach.feeds.feed import Feed
 from isopach.feeds.sites import Site, Sites
 from isopach.transforms.batches import TEXT, frame
-from isopach.transforms.totals import Totals, merge, partial_totals, total_schema
+from isopach.transforms.totals import (
+    Totals,
+    merge,
+    partial_totals,
+    total_schema,
+    window_totals,
+)
 
 DAY = date(2026, 3, 8)
 ALL = {
@@ -83,7 +89,7 @@ def merged(name: str, *tables: pa.Table) -> dict[tuple[str, date], pa.RecordBatc
     """Return a total's merged batch of each window, from partial totals of each table."""
     parts: dict[tuple[str, date], list[pa.RecordBatch]] = {}
     for one in tables:
-        for (total, site, day), part in partial_totals(one, FEED):
+        for (total, site, day), part in window_totals(one, FEED):
             if total == name:
                 parts.setdefault((site, day), []).append(part)
     return {window: merge(found, FEED.totals[name]) for window, found in parts.items()}
@@ -211,7 +217,8 @@ def test_null_is_a_group_of_its_own() -> None:
 def test_schema_is_that_of_partial_and_merged_totals(name: str) -> None:
     expected = total_schema(FEED.totals[name], FEED)
     rows = table([row(sku="x", count=1, price=Decimal(1), ratio=1.0, paid=True), row()])
-    parts = [part for (total, _, _), part in partial_totals(rows, FEED) if total == name]
+    parts = [part for total, part in partial_totals(rows, FEED) if total == name]
+    parts += [part for (total, _, _), part in window_totals(rows, FEED) if total == name]
     assert {part.schema for part in parts} == {expected}
     assert merge(parts, FEED.totals[name]).schema == expected
     assert merge([*parts, *parts], FEED.totals[name]).schema == expected
@@ -230,7 +237,7 @@ def test_totals_wires_it() -> None:
         }
     )
     rows = [row(site=site, sku=sku, count=n) for n, (site, sku) in enumerate(["Ax", "By", "Ax"])]
-    parts = [*partial_totals(table(rows[:2]), FEED), *partial_totals(table(rows[2:]), FEED)]
+    parts = [*window_totals(table(rows[:2]), FEED), *window_totals(table(rows[2:]), FEED)]
 
     def windows(
         element: Any, window: Any = beam.DoFn.WindowParam
