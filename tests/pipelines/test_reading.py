@@ -21,8 +21,8 @@ from isopach.feeds.feed import Feed
 from isopach.feeds.rules import declared_rules
 from isopach.feeds.sites import Site, Sites
 from isopach.lake.places import Place
+from isopach.pipelines import json_lines, reading
 from isopach.pipelines import pieces as pieces_module
-from isopach.pipelines import reading
 from isopach.pipelines.deliveries import DeliveredFile, Delivery, file_format
 from isopach.pipelines.json_lines import decode_json, decoded
 from isopach.pipelines.pieces import Piece, plan_pieces
@@ -394,9 +394,14 @@ def test_json_of_repeated_names_the_first_counts(tmp_path: Path) -> None:
         ['{"id":"a"},'],
         [",", "{}"],
         [" "],
+        ['{"id":"a"},{"id":"b"}', " "],
     ],
 )
-def test_json_does_not_run_on_over_lines(tmp_path: Path, lines: list[str]) -> None:
+@pytest.mark.parametrize("together", [1, 2, 100])
+def test_json_does_not_run_on_over_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: list[str], together: int
+) -> None:
+    monkeypatch.setattr(json_lines, "DECODED_LINES", together)
     found = rows_of(tmp_path, "a.jsonl", "\n".join(lines).encode())
     assert [row["_raw"] for row in found] == lines
     assert [row.get("_error") for row in found] == [
@@ -418,9 +423,9 @@ VALUES = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(VALUES)
-def test_json_is_decoded_alike_at_once_and_one_by_one(value: str) -> None:
-    line = f'{{"id":{value}}}'
+@given(VALUES, st.sampled_from(["", " ", "\t  "]), st.sampled_from(["", " ", " \t"]))
+def test_json_is_decoded_alike_at_once_and_one_by_one(value: str, before: str, after: str) -> None:
+    line = f'{{"id"{before}:{after}{value}}}'
     (batch,) = decode_json(pl.Series([line]), FEED)
     alone = decoded(line, FEED.columns)
     assert alone is not None
