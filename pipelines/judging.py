@@ -15,7 +15,7 @@ from isopach.feeds.sites import Sites
 from isopach.lake.landings import Reached
 from isopach.pipelines.intervals import Interval
 from isopach.transforms.batches import concat, frame
-from isopach.transforms.keys import WINDOW, KeyIndex
+from isopach.transforms.keys import WINDOW, ByHash, KeyIndex
 from isopach.transforms.lateness import (
     UNKNOWN,
     closed_mark,
@@ -24,7 +24,7 @@ from isopach.transforms.lateness import (
     timeliness,
 )
 from isopach.transforms.quarantine import DUPLICATE, Mark, Marks, set_aside
-from isopach.transforms.unique import repeated_rows
+from isopach.transforms.unique import repeated_among
 
 
 class Known(NamedTuple):
@@ -37,12 +37,16 @@ class Known(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What becomes of intervals, how far their sources have come, and what waits for a gap."""
+    """What becomes of intervals, how far their sources have come, and what waits for a gap.
+
+    `order` is that of the rows' keys.
+    """
 
     rows: pa.Table | None
     aside: list[pa.RecordBatch]
     sources: dict[str, Reached]
     waiting: list[Interval]
+    order: ByHash | None = None
 
 
 def judge(
@@ -81,8 +85,13 @@ def judge(
     marks.set(np.concatenate(late), closed_mark(feed))
     marks.set(_of_windows(rows, known.settled), settled_mark(feed))
     marks.set(np.concatenate(early), early_mark(feed))
-    _mark_duplicates(rows, known.keys, feed, marks)
-    return Judged(_unmarked(rows, marks), aside + _marked(rows, marks, feed), reached, waiting)
+    order = ByHash.of(rows)
+    _mark_duplicates(rows, order, known.keys, feed, marks)
+    aside += _marked(rows, marks, feed)
+    if marks.marked is not None:
+        kept = ~marks.marked
+        rows, order = rows.filter(pa.array(kept)).combine_chunks(), order.among(kept)
+    return Judged(rows, aside, reached, waiting, order)
 
 
 def contiguous(
@@ -111,22 +120,18 @@ def _of_windows(rows: pa.Table, windows: pl.DataFrame) -> NDArray[np.bool_]:
     return found
 
 
-def _mark_duplicates(rows: pa.Table, keys: KeyIndex, feed: Feed, marks: Marks) -> None:
+def _mark_duplicates(
+    rows: pa.Table, order: ByHash, keys: KeyIndex, feed: Feed, marks: Marks
+) -> None:
     """Mark rows whose key is taken; of those that come together, the first is kept."""
     mark = Mark(DUPLICATE, "duplicate_key", ",".join(feed.key))
-    marks.set(keys.seen(rows), mark)
+    marks.set(keys.seen(rows, order), mark)
+    alike = order.alike()
+    if marks.marked is not None:
+        alike = alike[~marks.marked[alike]]
     again = np.zeros(rows.num_rows, bool)
-    if marks.marked is None:
-        again[repeated_rows(rows, feed.key)] = True
-    else:
-        free = np.flatnonzero(~marks.marked)
-        again[free[repeated_rows(rows.take(pa.array(free)), feed.key)]] = True
+    again[repeated_among(alike, rows, feed.key)] = True
     marks.set(again, mark)
-
-
-def _unmarked(rows: pa.Table, marks: Marks) -> pa.Table:
-    bad = marks.marked
-    return rows if bad is None else rows.filter(pa.array(~bad)).combine_chunks()
 
 
 def _marked(rows: pa.Table, marks: Marks, feed: Feed) -> list[pa.RecordBatch]:

@@ -198,7 +198,7 @@ class Lander:
             return
         self.last = landing
         if rows is not None:
-            self.keys.add(rows)
+            self.keys.add(rows, self._judged.order)
         self._note_states(landing.counts)
         note_landing(self.target.feed.feed, landing, perf_counter() - started)
         self.followers.follow(landing, rows)

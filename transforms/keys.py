@@ -18,6 +18,32 @@ VIEW_BYTES = 16
 """What Polars keeps of each text beside its bytes."""
 
 
+class ByHash(NamedTuple):
+    """Rows in the order of their keys' hashes: the hashes, ascending, and the rows' numbers."""
+
+    hashes: NDArray[np.uint64]
+    rows: NDArray[np.int64]
+
+    @staticmethod
+    def of(rows: pa.Table) -> ByHash:
+        """Order rows that have `_key`."""
+        hashes = rows.column("_key").to_numpy()
+        order = np.argsort(hashes)
+        return ByHash(hashes[order], order)
+
+    def alike(self) -> NDArray[np.int64]:
+        """Return the numbers, ascending, of rows whose hash another row has."""
+        same = self.hashes[1:] == self.hashes[:-1]
+        if not same.any():
+            return self.rows[:0]
+        return np.sort(self.rows[np.append(same, False) | np.append(False, same)])
+
+    def among(self, kept: NDArray[np.bool_]) -> ByHash:
+        """Return what is left where only some rows are kept, numbered anew."""
+        left = kept[self.rows]
+        return ByHash(self.hashes[left], (np.cumsum(kept) - 1)[self.rows[left]])
+
+
 class _Run(NamedTuple):
     """Keys ordered by their hashes."""
 
@@ -37,27 +63,32 @@ class KeyIndex:
         self.columns = list(dict.fromkeys([*WINDOW, *key]))
         self.runs: list[_Run] = []
 
-    def add(self, rows: pa.Table) -> None:
-        """Take in rows whose keys are new; they have `_key` and the key's columns."""
+    def add(self, rows: pa.Table, order: ByHash | None = None) -> None:
+        """Take in rows whose keys are new; they have `_key` and the key's columns.
+
+        Args:
+            order: of the rows, if it is known.
+        """
         if not rows.num_rows:
             return
-        hashes = rows.column("_key").to_numpy()
-        order = np.argsort(hashes)
-        self.runs.append(_Run(hashes[order], frame(rows.select(self.columns))[order]))
+        hashes, numbers = order or ByHash.of(rows)
+        self.runs.append(_Run(hashes, frame(rows.select(self.columns))[numbers]))
         if len(self.runs) > MOST_RUNS:
             self._merge()
 
-    def seen(self, rows: pa.Table) -> NDArray[np.bool_]:
-        """Tell which rows have a key that was taken in before."""
-        hashes = rows.column("_key").to_numpy()
-        order = np.argsort(hashes)  # neighbours are searched where the cache is warm
-        ordered = hashes[order]
+    def seen(self, rows: pa.Table, order: ByHash | None = None) -> NDArray[np.bool_]:
+        """Tell which rows have a key that was taken in before.
+
+        Args:
+            order: of the rows, if it is known.
+        """
+        hashes, numbers = order or ByHash.of(rows)  # neighbours are found where the cache is warm
         found = np.zeros(rows.num_rows, bool)
         for run in self.runs:
-            first = np.searchsorted(run.hashes, ordered)
-            hits = np.flatnonzero(run.hashes[np.minimum(first, len(run.hashes) - 1)] == ordered)
+            first = np.searchsorted(run.hashes, hashes)
+            hits = np.flatnonzero(run.hashes[np.minimum(first, len(run.hashes) - 1)] == hashes)
             if len(hits):
-                found[self._confirmed(rows, order[hits], run, ordered[hits], first[hits])] = True
+                found[self._confirmed(rows, numbers[hits], run, hashes[hits], first[hits])] = True
         return found
 
     def _confirmed(

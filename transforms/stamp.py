@@ -71,14 +71,12 @@ def window_bounds(
     """
     names = site.dictionary.to_pylist()
     codes = site.indices.to_numpy(False).astype(np.int64)
-    pairs, of_row = np.unique(
-        codes << 32 | (days.astype(np.int64) + (1 << 30)), return_inverse=True
-    )
+    pairs = pa.array(codes << 32 | (days.astype(np.int64) + (1 << 30))).dictionary_encode()
     bounds = [
         sites.window(names[pair >> 32], calendar((pair & 0xFFFFFFFF) - (1 << 30)))
-        for pair in pairs.tolist()
+        for pair in pairs.dictionary.to_pylist()
     ]
-    return np.array(bounds, np.int64).reshape(-1, 2).T[:, of_row]
+    return np.array(bounds, np.int64).reshape(-1, 2).T[:, pairs.indices.to_numpy()]
 
 
 def local_dates(instants: NDArray[np.int64], zone: str) -> NDArray[np.int32]:

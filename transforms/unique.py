@@ -45,7 +45,13 @@ def without(rows: pa.Table, numbers: NDArray[np.int64]) -> pa.Table:
 
 def repeated_rows(rows: pa.Table, key: Sequence[str]) -> NDArray[np.int64]:
     """Return the numbers of rows whose key an earlier one has, by source and position."""
-    suspects = np.flatnonzero(repeats(rows.column("_key").to_numpy()))
+    return repeated_among(np.flatnonzero(repeats(rows.column("_key").to_numpy())), rows, key)
+
+
+def repeated_among(
+    suspects: NDArray[np.int64], rows: pa.Table, key: Sequence[str]
+) -> NDArray[np.int64]:
+    """Return which of some rows have a key that an earlier one of them has."""
     if not len(suspects):
         return suspects
     order = ["_source", "_position"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isopach.transforms.batches import TEXT
-from isopach.transforms.keys import MOST_RUNS, KeyIndex
+from isopach.transforms.keys import MOST_RUNS, ByHash, KeyIndex
 
 DAYS = [date(2026, 3, 8), date(2026, 3, 9)]
 Key = tuple[str, date, str]
@@ -95,6 +95,20 @@ def test_a_key_with_a_null_in_it_is_a_key() -> None:
     unnamed: Any = ("A", DAYS[0], None)
     index.add(rows([unnamed], hashes=1))
     assert index.seen(rows([unnamed, ("A", DAYS[0], "")], hashes=1)).tolist() == [True, False]
+
+
+@given(st.lists(st.integers(0, 9), max_size=30), st.data())
+def test_rows_by_hash_are_those_that_are_kept(hashes: list[int], data: st.DataObject) -> None:
+    rows = pa.table({"_key": pa.array(hashes, pa.uint64())})
+    order = ByHash.of(rows)
+    assert order.alike().tolist() == [n for n, one in enumerate(hashes) if hashes.count(one) > 1]
+    kept = np.array(data.draw(st.lists(st.booleans(), min_size=len(hashes), max_size=len(hashes))))
+    kept = kept.astype(bool)
+    left = order.among(kept)
+    expected = np.array(hashes, np.uint64)[kept]
+    assert left.hashes.tolist() == sorted(expected.tolist())
+    assert expected[left.rows].tolist() == left.hashes.tolist()
+    assert sorted(left.rows.tolist()) == list(range(len(expected)))
 
 
 def test_forgetting_gives_memory_back() -> None:
