@@ -41,7 +41,7 @@ class Options:
 
     every: timedelta = timedelta(seconds=1)
     until_idle: bool = False
-    rows: int = 250_000
+    rows: int = 1_000_000
     idle_after: timedelta = timedelta(seconds=60)
     runner: str = "FnApiRunner"
     beam: tuple[str, ...] = ()

@@ -52,7 +52,7 @@ def stream(
     ] = False,
     rows: Annotated[
         int, typer.Option(min=1, help="What one micro-batch reads at most, about.")
-    ] = 250_000,
+    ] = 1_000_000,
     idle_after: Annotated[
         str, typer.Option(help="After how long without rows a source's watermark is the clock's.")
     ] = "60s",

@@ -19,6 +19,8 @@ from isopach.transforms.batches import BATCH_ROWS
 from isopach.transforms.threads import flat_map
 
 POLL_ROWS = BATCH_ROWS // 2
+MOST_BYTES = 256 << 20
+"""Of lines that one micro-batch reads, and that are in memory some ten times over as it lands."""
 LOG = logging.getLogger("isopach.stream")
 
 
@@ -97,10 +99,11 @@ def build(
         beats: intervals without rows that land with them.
         behind: let the pipeline end before they have landed, where it runs in this process.
     """
+    most = MOST_BYTES / max(sum(r.end - r.first for r in ranges), 1)
     prepared = (
         pipeline
         | "Ranges" >> beam.Create(ranges, reshuffle=not behind)
-        | "Read" >> beam.FlatMap(read_range, log=log).with_output_types(Read)
+        | "Read" >> beam.FlatMap(read_range, log=log, most=most).with_output_types(Read)
         | "Prepare"
         >> flat_map(prepared_intervals, to=to, rules=row_rules(to.feed)).with_output_types(
             tuple[int, Interval]
@@ -112,16 +115,20 @@ def build(
         _ = prepared | "Gather" >> beam.GroupByKey() | "Land" >> beam.Map(land, to=to, beats=beats)
 
 
-def read_range(bounds: Range, log: Log) -> Iterator[Read]:
-    """Yield a range's polls; one that cannot be read ends there, and others go on."""
-    position = bounds.first
+def read_range(bounds: Range, log: Log, most: float) -> Iterator[Read]:
+    """Yield a range's polls; one that cannot be read ends there, and others go on.
+
+    Args:
+        most: bytes that its lines may have on average; the rest is left to the next micro-batch.
+    """
+    position, left = bounds.first, most * (bounds.end - bounds.first)
     try:
-        while position < bounds.end:
+        while position < bounds.end and left > 0:
             poll = log.read(bounds.source, position, min(bounds.end - position, POLL_ROWS))
             if poll is None:
                 return
             yield Read(poll, bounds.origin)
-            position = poll.next
+            position, left = poll.next, left - int(poll.lines.str.len_bytes().sum())
     except LogError as error:
         LOG.error("%s", error, extra={"source": bounds.source})
 

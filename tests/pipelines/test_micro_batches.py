@@ -23,9 +23,10 @@ from isopach.jobs import micro_batches
 from isopach.jobs.micro_batches import Options
 from isopach.jobs.nightly import feed_tables
 from isopach.jobs.stream import Summary, run_stream
-from isopach.lake.commits import scan
-from isopach.lake.landings import LandingLostError, Reached
+from isopach.lake.commits import newest, scan
+from isopach.lake.landings import NUMBER, LandingLostError, Reached
 from isopach.lake.places import Place
+from isopach.pipelines import micro_batch
 from isopach.pipelines.committing import Committer
 from isopach.pipelines.followers import Due, Followers
 from isopach.pipelines.landing import Lander
@@ -224,11 +225,27 @@ def test_a_range_that_cannot_be_read_to_its_end_gives_what_is_before(
     folder = send(stream, LINES[:5])
     (folder / f"{9:020}.jsonl").write_text(f"{LINES[9]}\n")
     log = Spool(stream.folder / "spool", "visits")
-    polls = list(read_range(Range("spool/0", 0, 10, 0), log))
+    polls = list(read_range(Range("spool/0", 0, 10, 0), log, 1000))
     assert [(poll.first, poll.next, origin) for poll, origin in polls] == [(0, 5, 0)]
     assert "positions [5, 9) are gone" in caplog.text
     with pytest.raises(LogError):
         log.read("spool/0", 5, 1)
+
+
+def test_a_micro_batch_reads_no_more_bytes_than_it_may(
+    stream: SmallStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for partition in "ab":
+        send(stream, LINES, partition)
+    monkeypatch.setattr(micro_batch, "POLL_ROWS", 4)
+    log, mean = Spool(stream.folder / "spool", "visits"), sum(map(len, LINES)) / len(LINES)
+    assert [p.next for p, _ in read_range(Range("spool/a", 0, 20, 0), log, mean / 3)] == [4, 8]
+    monkeypatch.setattr(micro_batch, "MOST_BYTES", mean * 2 * 10)
+    streamed(stream, every=timedelta(0))
+    assert stream.positions() == once_each({"spool/a": LINES, "spool/b": LINES})
+    now = newest(stream.lake, feed_tables(stream.declaration).records)
+    assert now is not None
+    assert now.fence(NUMBER) == 3  # of 24 lines, 24 and 12
 
 
 def test_a_committer_that_was_sent_away_finds_its_lander(stream: SmallStream) -> None:
