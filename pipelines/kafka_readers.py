@@ -151,10 +151,11 @@ class Reader:
 
 def chunk(messages: Sequence[Any]) -> Chunk:
     """Return messages as columns, apart from those that report an error."""
-    errors = [error for m in messages if (error := m.error()) is not None]
+    kind = type(messages[0])  # whose methods, mapped, make no object for each call
+    errors = [error for error in map(kind.error, messages) if error is not None]
     rows = [m for m in messages if m.error() is None] if errors else messages
-    positions = np.array([m.offset() for m in rows], np.int64)
-    return Chunk(positions, texts([m.value() for m in rows]), errors)
+    positions = np.fromiter(map(kind.offset, rows), np.int64, len(rows))
+    return Chunk(positions, texts([*map(kind.value, rows)]), errors)
 
 
 def first_gap(poll: Poll) -> tuple[int, int] | None:
