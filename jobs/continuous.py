@@ -12,11 +12,11 @@ from time import monotonic
 
 import apache_beam as beam
 import grpc
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from isopach.feeds.load import Declaration
 from isopach.jobs.engines import UNBOUNDED, EngineError, portable
+from isopach.jobs.runners import BeamOptions
 from isopach.lake import tables
 from isopach.lake.commits import newest
 from isopach.lake.landings import Reached, landed
@@ -137,7 +137,7 @@ class Continuous:
         return landed(newest(self.to.lake, table), self._names)
 
     def _submit(self, options: list[str]) -> PipelineResult:
-        pipeline = beam.Pipeline(options=PipelineOptions([*UNBOUNDED, *options]))
+        pipeline = beam.Pipeline(options=BeamOptions([*UNBOUNDED, *options]))
         build(
             pipeline,
             log=self.log,

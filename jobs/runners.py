@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from types import ModuleType
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
@@ -19,8 +19,23 @@ from isopach.jobs.silence import told_once
 LOG = logging.getLogger("isopach.runners")
 EMBEDDED = ("FnApiRunner", "DirectRunner")
 SPARK_SUBMIT = "SparkSubmit"
+View = TypeVar("View", bound=PipelineOptions)
 ELSEWHERE = ("--job_endpoint", "--flink_master")
 """Options that say where an engine runs already."""
+
+
+class BeamOptions(PipelineOptions):  # type: ignore[misc]
+    """Options whose views are made once: each builds a parser, and each transform asks for some."""
+
+    def view_as(self, cls: type[View]) -> View:
+        views = self.__dict__.setdefault("_views", {})
+        if cls not in views:
+            views[cls] = super().view_as(cls)
+        view: View = views[cls]
+        return view
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_views"}
 
 
 class Asked(Protocol):
@@ -76,7 +91,7 @@ def pipeline_on(runner: str, options: Sequence[str], parts: int = 1) -> beam.Pip
         from isopach.jobs.spark_submit import SparkSubmit
 
         chosen, options = SparkSubmit(), [*options, f"--spark_parts={parts}"]
-    return beam.Pipeline(runner=chosen, options=PipelineOptions(list(options)))
+    return beam.Pipeline(runner=chosen, options=BeamOptions(list(options)))
 
 
 def run_to_end(pipeline: beam.Pipeline) -> None:
