@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from spark import FEW_TASKS
+from spark import FEW_ROWS
 from streaming import missing
 
 ENGINES = ["micro-batch", "prism", "flink"]
@@ -67,6 +67,6 @@ def spark() -> Iterator[Any]:
     pytest.importorskip("delta", reason="needs the extra [spark]")
     from isopach.jobs.spark.maintain import session
 
-    found = session([("spark.driver.memory", "1g"), ("spark.ui.enabled", "false"), *FEW_TASKS])
+    found = session([("spark.driver.memory", "1g"), *FEW_ROWS])
     yield found
     found.stop()

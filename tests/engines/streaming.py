@@ -57,7 +57,7 @@ def until(happened: Callable[[], Any], seconds: float = SOON) -> None:
     end = monotonic() + seconds
     while not happened():
         assert monotonic() < end, f"not in {seconds} s"
-        sleep(0.1)
+        sleep(0.3)  # looking takes longer than it would take to see it
 
 
 class Filled(Protocol):

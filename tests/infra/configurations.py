@@ -57,7 +57,7 @@ class Copy:
         return subprocess.run(
             ["terraform", *arguments],
             cwd=folder,
-            env={**os.environ, **settings, "CHECKPOINT_DISABLE": "1"},
+            env={**os.environ, **settings, "CHECKPOINT_DISABLE": "1", "GOGC": "400"},
             capture_output=True,
             text=True,
             timeout=SECONDS,

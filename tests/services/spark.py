@@ -20,11 +20,15 @@ from isopach.jobs.processes import Process, kept_on_error, running
 from isopach.jobs.spark_jars import find_jar, spark_home
 
 JOBS = Path(__file__).parents[2] / "jobs" / "spark"
-FEW_TASKS = (
+FEW_ROWS = (
     ("spark.sql.shuffle.partitions", "2"),
     ("spark.databricks.delta.snapshotPartitions", "2"),
+    ("spark.sql.codegen.wholeStage", "false"),
+    ("spark.sql.codegen.factoryMode", "NO_CODEGEN"),
+    ("spark.ui.enabled", "false"),
 )
-"""By default each shuffle of a few rows is 200 tasks, and each look at a table's log 50."""
+"""By default each shuffle is 200 tasks, each look at a table's log 50, and each plan is compiled:
+for a few rows that takes longer than all the rest."""
 START_SECONDS = 90.0
 STARTED = r"Starting Spark master at (spark://\S+)"
 REGISTERED = r"(Successfully registered with master)"
@@ -61,10 +65,10 @@ def kill(group: int) -> None:
 
 
 def submitted(job: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a job of `jobs/spark` by spark-submit, as users do, with few tasks for few rows."""
+    """Run a job of `jobs/spark` by spark-submit, as users do, with what suits few rows."""
     home = spark_home()
     packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
-    few = [f"--conf={name}={value}" for name, value in FEW_TASKS]
+    few = [f"--conf={name}={value}" for name, value in FEW_ROWS]
     submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--packages={packages}", *few]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)}
     return subprocess.run(
