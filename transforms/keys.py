@@ -45,16 +45,20 @@ class ByHash(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """Keys ordered by their hashes."""
+    """Keys as they came, and their order by hash."""
 
-    hashes: np.ndarray
     keys: pl.DataFrame
+    order: ByHash
+
+    @property
+    def hashes(self) -> NDArray[np.uint64]:
+        return self.order.hashes
 
 
 class KeyIndex:
     """Keys seen, by their stable hashes; a match is confirmed on the key itself.
 
-    Memory is bounded by the windows that are open: 8 bytes and the key's own for each row. Runs of
+    Memory is bounded by the windows that are open: 16 bytes and the key's own for each row. Runs of
     sorted hashes are merged as they become many, as in a log-structured merge tree (O'Neil and
     others, 1996).
     """
@@ -71,8 +75,7 @@ class KeyIndex:
         """
         if not rows.num_rows:
             return
-        hashes, numbers = order or ByHash.of(rows)
-        self.runs.append(_Run(hashes, frame(rows.select(self.columns))[numbers]))
+        self.runs.append(_Run(frame(rows.select(self.columns)), order or ByHash.of(rows)))
         if len(self.runs) > MOST_RUNS:
             self._merge()
 
@@ -105,7 +108,7 @@ class KeyIndex:
         stored = np.unique(np.concatenate([np.arange(start, end) for start, end in pairs]))
         asked = frame(rows.select(self.columns).take(pa.array(suspects)))
         same = asked.with_columns(_row=pl.Series(suspects)).join(
-            run.keys[stored], on=self.columns, how="semi", nulls_equal=True
+            run.keys[run.order.rows[stored]], on=self.columns, how="semi", nulls_equal=True
         )
         return same["_row"].to_numpy()
 
@@ -114,9 +117,10 @@ class KeyIndex:
         kept = []
         for run in self.runs:
             rows = run.keys.with_row_index("_row").join(windows, on=list(WINDOW), how="anti")
-            chosen = rows["_row"].sort().to_numpy()
-            if len(chosen):
-                kept.append(_Run(run.hashes[chosen], run.keys[chosen]))
+            left = np.zeros(len(run.hashes), bool)
+            left[rows["_row"].to_numpy()] = True
+            if left.any():
+                kept.append(_Run(run.keys.filter(left), run.order.among(left)))
         self.runs = kept
 
     @property
@@ -127,7 +131,10 @@ class KeyIndex:
     def bytes(self) -> int:
         """What the index takes in memory; merging runs takes as much again for a moment."""
         texts = sum(kind == pl.String for run in self.runs[:1] for kind in run.keys.dtypes)
-        stored = sum(int(run.hashes.nbytes + run.keys.estimated_size()) for run in self.runs)
+        stored = sum(
+            int(sum(part.nbytes for part in run.order) + run.keys.estimated_size())
+            for run in self.runs
+        )
         return stored + VIEW_BYTES * texts * self.rows
 
     def _merge(self) -> None:
@@ -140,5 +147,8 @@ class KeyIndex:
 
 def _joined(runs: Sequence[_Run]) -> _Run:
     hashes = np.concatenate([run.hashes for run in runs])
+    firsts = np.cumsum([0, *(len(run.hashes) for run in runs)])
+    numbers = [run.order.rows + first for run, first in zip(runs, firsts, strict=False)]
     order = np.argsort(hashes)
-    return _Run(hashes[order], pl.concat([run.keys for run in runs])[order])
+    keys = pl.concat([run.keys for run in runs], rechunk=True)
+    return _Run(keys, ByHash(hashes[order], np.concatenate(numbers)[order]))
