@@ -20,7 +20,8 @@ from isopach.transforms.threads import flat_map
 
 POLL_ROWS = BATCH_ROWS // 2
 MOST_BYTES = 256 << 20
-"""Of lines that one micro-batch reads, and that are in memory some ten times over as it lands."""
+"""Of lines that one micro-batch reads; the next is read while it lands, and each takes some eight
+times as much memory."""
 LOG = logging.getLogger("isopach.stream")
 
 
@@ -99,7 +100,7 @@ def build(
         beats: intervals without rows that land with them.
         behind: let the pipeline end before they have landed, where it runs in this process.
     """
-    most = MOST_BYTES / max(sum(r.end - r.first for r in ranges), 1)
+    most = MOST_BYTES / max(sum(max(r.end - r.first, 0) for r in ranges), 1)
     prepared = (
         pipeline
         | "Ranges" >> beam.Create(ranges, reshuffle=not behind)
