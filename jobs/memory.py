@@ -9,7 +9,7 @@ import sys
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 """Parameters of glibc's `mallopt(3)`."""
-COLLECTED_OBJECTS = 100_000
+COLLECTED_OBJECTS = 20_000
 """How many objects are made between garbage collections; messages of a log are no cycles."""
 JEMALLOC = "dirty_decay_ms:60000,muzzy_decay_ms:60000"
 """Milliseconds for which the allocator that Polars has built in keeps what is free."""

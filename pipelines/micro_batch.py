@@ -162,4 +162,5 @@ class LandBehind(beam.DoFn):  # type: ignore[misc]
         self.intervals.append(element[1])
 
     def finish_bundle(self) -> None:
-        self.to.land_behind(self.intervals)
+        intervals, self.intervals = self.intervals, []  # this may be kept for long after
+        self.to.land_behind(intervals)
