@@ -147,8 +147,8 @@ class KeyIndex:
 
 def _joined(runs: Sequence[_Run]) -> _Run:
     hashes = np.concatenate([run.hashes for run in runs])
-    firsts = np.cumsum([0, *(len(run.hashes) for run in runs)])
-    numbers = [run.order.rows + first for run, first in zip(runs, firsts, strict=False)]
+    firsts = np.cumsum([0, *(len(run.hashes) for run in runs[:-1])])
+    numbers = [run.order.rows + first for run, first in zip(runs, firsts, strict=True)]
     order = np.argsort(hashes)
     keys = pl.concat([run.keys for run in runs], rechunk=True)
     return _Run(keys, ByHash(hashes[order], np.concatenate(numbers)[order]))
