@@ -23,8 +23,8 @@ from isopach.lake.landings import Reached, landed
 from isopach.pipelines.committing import FAILING, Committer
 from isopach.pipelines.continuous import build
 from isopach.pipelines.logs import Bounds, Log, LogError
-from isopach.pipelines.tailing import STOP, STUCK
-from isopach.pipelines.watching import LAG
+from isopach.pipelines.tailing import STOP, STUCK, WATERMARKS
+from isopach.pipelines.watching import LAG, LATE_ROWS, PANES
 
 LOG = logging.getLogger("isopach.stream")
 LOOK = 0.5
@@ -112,7 +112,8 @@ class Continuous:
 
     def _run(self, stop: Event) -> None:
         STOP.clear()
-        STUCK.clear()
+        for known in (STUCK, WATERMARKS, PANES, LATE_ROWS):
+            known.clear()
         FAILING.pop(self.to.run, None)
         self._moved.clear()
         with started(self.options) as beam_options:

@@ -26,6 +26,7 @@ from isopach.pipelines.logs import Log, LogError, Poll
 from isopach.pipelines.micro_batch import POLL_ROWS
 from isopach.pipelines.provisional import CLOSED, progress
 from isopach.pipelines.unsplittable import AsFound, FromPosition
+from isopach.pipelines.watermarks import Watermarks
 from isopach.transforms.counts import Tally
 from isopach.transforms.lateness import UNKNOWN, watermark_after
 
@@ -51,6 +52,9 @@ STOP = threading.Event()
 
 STUCK: dict[str, str] = {}
 """Sources that cannot be read on, and why."""
+
+WATERMARKS = Watermarks()
+"""How far the sources that this process reads have come."""
 
 
 class Start(NamedTuple):
@@ -83,6 +87,8 @@ class FindSources(beam.DoFn):  # type: ignore[misc]
         fresh = list(self._new(known))
         if not tracker.try_claim((*known, *(start.source for start in fresh))):
             return
+        for start in fresh:
+            WATERMARKS.begin(start.source, _recorded(start))
         for start in fresh:
             at = start.position
             yield TaggedOutput(KNOWN, (KEY, Interval(start.source, at, at, start.origin).pack()))
@@ -132,7 +138,7 @@ class Follow(beam.DoFn):  # type: ignore[misc]
     ) -> Iterator[TimestampedValue]:
         position = tracker.current_restriction().start
         reported = watermark.current_watermark() or MIN_TIMESTAMP
-        mark = _micros(reported, element)
+        mark = WATERMARKS.begin(element.source, _micros(reported, element))
         for _ in range(BUNDLE_POLLS):
             poll = self._poll(element.source, position)
             more = poll is not None and len(poll.lines) >= FEW_ROWS
@@ -157,8 +163,10 @@ class Follow(beam.DoFn):  # type: ignore[misc]
                 return
             yield _timed((KEY, beat.pack()), mark)
             mark = max(mark, UNKNOWN if beat.idle is None else beat.idle)
-        if mark != UNKNOWN and Timestamp(micros=mark) > reported:
-            watermark.set_watermark(Timestamp(micros=mark))
+        WATERMARKS.note(element.source, mark)
+        least = WATERMARKS.least()
+        if least != UNKNOWN and Timestamp(micros=least) > reported:
+            watermark.set_watermark(Timestamp(micros=least))
         tracker.defer_remainder(Duration(0) if more else SOON)
 
     def _tallies(self, interval: Interval, mark: int) -> Iterator[TaggedOutput]:
@@ -196,9 +204,13 @@ class Follow(beam.DoFn):  # type: ignore[misc]
 
 
 def _micros(watermark: Timestamp, start: Start) -> int:
-    """Return a source's watermark as it stands; at its start, as the lake recorded it."""
-    recorded = UNKNOWN if start.watermark is None else start.watermark
+    """Return a source's watermark as it was reported; at its start, as the lake recorded it."""
+    recorded = _recorded(start)
     return recorded if watermark <= MIN_TIMESTAMP else max(watermark.micros, recorded)
+
+
+def _recorded(start: Start) -> int:
+    return UNKNOWN if start.watermark is None else start.watermark
 
 
 def _timed(value: Any, mark: int) -> TimestampedValue:

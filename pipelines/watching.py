@@ -25,7 +25,9 @@ class LivePane(NamedTuple):
 
 
 PANES: dict[tuple[str, str, date], LivePane] = {}
+"""Live counts of a job, since it began."""
 LATE_ROWS: Counts[tuple[str, str, date]] = Counts()
+"""Rows beside them that came after their window was closed."""
 KINDS = ("accepted", "rejected", "late", "duplicate")
 LOG = logging.getLogger("isopach.stream")
 

@@ -200,8 +200,6 @@ def test_live_counts_are_those_of_the_commits(
 ) -> None:
     filled, lake = fill("sales", PARTITIONS), Lake.at(tmp_path, sales)
     plan = Plan(rows=2000, faults=True, partitions=PARTITIONS, binary=True)
-    PANES.clear()
-    LATE_ROWS.clear()
     with lake.streaming(filled, live) as running:
         sent = 0
         for events in replay([DAY, DAY + timedelta(1), DAY + timedelta(5)], plan):
@@ -218,8 +216,8 @@ def test_live_counts_are_those_of_the_commits(
 
 def shown() -> Counter[tuple[str, date]]:
     """Return the rows of each window that the engine counted, with those it had closed out."""
-    panes = {window[1:]: pane.rows for window, pane in PANES.items()}
-    late = {window[1:]: rows for window, rows in LATE_ROWS.items()}
+    panes = {window[1:]: pane.rows for window, pane in PANES.copy().items()}
+    late = {window[1:]: rows for window, rows in LATE_ROWS.copy().items()}
     return Counter(panes) + Counter(late)
 
 
