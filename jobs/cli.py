@@ -41,7 +41,7 @@ from isopach.jobs.arguments import (
     seconds_of,
 )
 from isopach.jobs.failures import STOPPED, explained
-from isopach.jobs.memory import keep_freed_for_polars
+from isopach.jobs.memory import keep_freed
 
 app = typer.Typer(
     name="isopach",
@@ -71,7 +71,7 @@ app.add_typer(infra_command.app, name="infra")
 
 def main() -> None:
     """Run the command line; every expected failure ends in one message and its exit code."""
-    keep_freed_for_polars()
+    keep_freed()
     try:
         app()
     except SystemExit as end:

@@ -20,7 +20,7 @@ from apache_beam.portability.api import (
 from apache_beam.runners.worker import sdk_worker_main
 from google.protobuf import json_format, text_format
 
-from isopach.jobs.memory import keep_freed_for_polars, reuse_freed_memory
+from isopach.jobs.memory import keep_freed, reuse_freed_memory
 
 ANSWER_SECONDS = 60
 
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--id", required=True, help="the worker's, as the engine calls it")
     parser.add_argument("--provision_endpoint", required=True, help="HOST:PORT of the engine")
     known, _ = parser.parse_known_args(argv)  # what else there is comes by the provision service
-    keep_freed_for_polars()
+    keep_freed()
     reuse_freed_memory()
     os.environ.update(told(known.id, known.provision_endpoint))
     sdk_worker_main.main([])
