@@ -73,7 +73,7 @@ def flink(
             *portable(endpoint),
             f"--job_name={job}",
             f"--parallelism={parallelism}",
-            *(unbounded(f"file://{state}/checkpoints") if streaming else ()),
+            *(unbounded(f"file://{state}/checkpoints", parallelism) if streaming else ()),
             *(() if master == EMBEDDED else RETRIES),
         )
         try:
@@ -83,8 +83,14 @@ def flink(
                 cancel_jobs(master, job)
 
 
-def unbounded(checkpoints: str | None, every: timedelta = timedelta(seconds=1)) -> tuple[str, ...]:
+def unbounded(
+    checkpoints: str | None, parallelism: int, every: timedelta = timedelta(seconds=1)
+) -> tuple[str, ...]:
     """Return what Flink is told of a job without end.
+
+    Beam's runner before 2.76 leaves a state behind each time a source is asked and goes on
+    (apache/beam#27648), with a table for each group of keys. Of those there are 128 if nothing is
+    said, which fills a heap of 1 GB within minutes; there are as many as are needed here.
 
     Args:
         checkpoints: where they are kept; else it is the cluster's to say.
@@ -96,6 +102,7 @@ def unbounded(checkpoints: str | None, every: timedelta = timedelta(seconds=1)) 
     return (
         f"--checkpointing_interval={every // timedelta(milliseconds=1)}",
         "--max_bundle_time_mills=30",  # that is how the option is spelt
+        f"--max_parallelism={parallelism}",
         "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
         *(kept if checkpoints else ()),
     )

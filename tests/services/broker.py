@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import base64
 import random
 import shutil
 import signal
@@ -11,6 +13,8 @@ import time
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from tempfile import mkdtemp
+from uuid import uuid4
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -21,6 +25,9 @@ START_SECONDS = 90
 STOP_SECONDS = 30
 PORTS = range(15_000, 30_000)  # below those that clients are given, so that none takes ours
 JAVA = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+
+FORMATTED: list[Path] = []
+"""The data folder that brokers of this process begin with."""
 
 
 class Broker:
@@ -100,11 +107,22 @@ class Broker:
         self.folder.mkdir(parents=True, exist_ok=True)
         template = (INFRA / "server.properties").read_text()
         self._properties.write_text(template + self._own_settings())
-        if (self.folder / "data").exists():
-            return
-        tool = self._java("kafka.tools.StorageTool")
-        identity = _output([*tool, "random-uuid"]).split()[-1]
-        _output([*tool, "format", "-t", identity, "-c", str(self._properties)])
+        data = self.folder / "data"
+        if not data.exists():
+            shutil.copytree(self._formatted(), data)
+
+    def _formatted(self) -> Path:
+        """Return an empty data folder, made once: it takes as long as a broker takes to start."""
+        if not FORMATTED:
+            kept = mkdtemp(prefix="isopach-kafka-")
+            atexit.register(shutil.rmtree, kept, ignore_errors=True)
+            made = Path(kept) / "data"
+            settings = Path(kept) / "server.properties"
+            settings.write_text(self._properties.read_text() + f"log.dirs={made}\n")
+            tool = self._java("kafka.tools.StorageTool")
+            _output([*tool, "format", "-t", _identity(), "-c", str(settings)])
+            FORMATTED.append(made)
+        return FORMATTED[0]
 
     def _listeners(self) -> dict[str, str]:
         """Return where clients are listened to, by the listener's name."""
@@ -165,6 +183,12 @@ def free_ports() -> tuple[int, int]:
         if len(found) == 2:
             return found[0], found[1]
     raise ServiceError(f"no two free ports from {PORTS.start} to {PORTS.stop - 1}")
+
+
+def _identity() -> str:
+    """Return a name for a cluster as Kafka writes one: a UUID in URL-safe base 64, with no dash."""
+    first, *others = uuid4().bytes
+    return base64.urlsafe_b64encode(bytes([first & 0x7F, *others])).decode().rstrip("=")
 
 
 def _tied() -> list[str]:
