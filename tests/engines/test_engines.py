@@ -27,7 +27,7 @@ from isopach.jobs.built import built
 from isopach.jobs.cluster import cluster
 from isopach.jobs.engines import UNBOUNDED, Engine, EngineError
 from isopach.jobs.flink import find_jars, flink
-from isopach.jobs.prism import find_prism, prism
+from isopach.jobs.prism import STAGE, find_prism, mended, prism
 
 SOON = 90.0
 Start = Callable[[], AbstractContextManager[Engine]]
@@ -151,6 +151,20 @@ def test_what_cannot_be_built_says_what_to_install(
     with pytest.raises(EngineError, match=r"mvn is not on the PATH.*install Apache Maven"):
         find_jars(print)
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
+
+
+def test_prism_is_built_without_its_fault(tmp_path: Path) -> None:
+    asked = "\t\tcase <-progTick.C:\n"
+    fault = f"\tselect {{\n{asked}\t\t\tticked = true\n"
+    stage = tmp_path / "beam" / STAGE
+    stage.parent.mkdir(parents=True)
+    stage.write_text(fault)
+    for name in ("go.mod", "go.sum"):
+        (tmp_path / "beam" / name).touch()
+    made = (mended(tmp_path / "beam", tmp_path / "made") / STAGE).read_text()
+    assert made.startswith(f"\tselect {{\n{asked}\t\t\tif wk == nil {{\n")
+    assert made.endswith("\t\t\t\tcontinue progress\n\t\t\t}\n\t\t\tticked = true\n")
+    assert stage.read_text() == fault
 
 
 def test_a_failed_start_says_where_its_log_is(
