@@ -34,6 +34,9 @@ EMBEDDED = "[local]"
 ENDED = ("CANCELED", "CANCELLING", "FAILED", "FINISHED")
 START_SECONDS = 60.0
 ANSWER_SECONDS = 10
+HERE = timedelta(minutes=1)
+"""From one checkpoint to the next of a job without end that is sent from here: what would be read
+again; what has landed of it is dropped."""
 RETRIES = ("--number_of_execution_retries=10", "--execution_retry_delay=3000")
 """What a cluster tries of a job that fails: one whose driver was killed would hold its slots for
 ever otherwise."""
@@ -73,7 +76,7 @@ def flink(
             *portable(endpoint),
             f"--job_name={job}",
             f"--parallelism={parallelism}",
-            *(unbounded(f"file://{state}/checkpoints", parallelism) if streaming else ()),
+            *(unbounded(f"file://{state}/checkpoints", parallelism, HERE) if streaming else ()),
             *(() if master == EMBEDDED else RETRIES),
         )
         try:
@@ -83,14 +86,13 @@ def flink(
                 cancel_jobs(master, job)
 
 
-def unbounded(
-    checkpoints: str | None, parallelism: int, every: timedelta = timedelta(seconds=1)
-) -> tuple[str, ...]:
+def unbounded(checkpoints: str | None, parallelism: int, every: timedelta) -> tuple[str, ...]:
     """Return what Flink is told of a job without end.
 
     Beam's runner before 2.76 leaves a state behind each time a source is asked and goes on
     (apache/beam#27648), with a table for each group of keys. Of those there are 128 if nothing is
-    said, which fills a heap of 1 GB within minutes; there are as many as are needed here.
+    said, which fills a heap of 1 GB within minutes; there are as many as are needed here. Each
+    checkpoint goes through all of them.
 
     Args:
         checkpoints: where they are kept; else it is the cluster's to say.
