@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from shutil import copyfile, copytree
 from tempfile import TemporaryDirectory
 
 from isopach.jobs.built import built, run_tool
@@ -78,9 +77,9 @@ def _build(folder: Path, release: str, say: Say) -> None:
 
 def mended(module: Path, folder: Path) -> Path:
     """Return a folder with a copy of Beam for Go, without the fault where it is known."""
-    copytree(module / "go", folder / "go", copy_function=copyfile)
+    shutil.copytree(module / "go", folder / "go", copy_function=shutil.copyfile)
     for name in ("go.mod", "go.sum"):
-        copyfile(module / name, folder / name)
+        shutil.copyfile(module / name, folder / name)
     stage = folder / STAGE
     stage.write_text(stage.read_text().replace(ASKED, MENDED))
     return folder

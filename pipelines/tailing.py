@@ -87,7 +87,7 @@ class FindSources(beam.DoFn):  # type: ignore[misc]
         fresh = list(self._new(known))
         if not tracker.try_claim((*known, *(start.source for start in fresh))):
             return
-        for start in fresh:
+        for start in fresh:  # all, before the first of them is read
             WATERMARKS.begin(start.source, _recorded(start))
         for start in fresh:
             at = start.position
