@@ -30,6 +30,8 @@ from isopach.jobs.silence import lost_streams_silenced
 POM = Path(__file__).resolve().parents[1] / "infra" / "flink" / "pom.xml"
 SUBMITTED = "submitted/job-server.jar"
 """Beam's runner without Flink, as it is sent to a cluster."""
+MENDED = "mended/beam.jar"
+"""The classes of Beam that are mended (see the pom); they come before Beam's own."""
 EMBEDDED = "[local]"
 ENDED = ("CANCELED", "CANCELLING", "FAILED", "FINISHED")
 START_SECONDS = 60.0
@@ -76,7 +78,7 @@ def flink(
             *portable(endpoint),
             f"--job_name={job}",
             f"--parallelism={parallelism}",
-            *(unbounded(f"file://{state}/checkpoints", parallelism, HERE) if streaming else ()),
+            *(unbounded(f"file://{state}/checkpoints") if streaming else ()),
             *(() if master == EMBEDDED else RETRIES),
         )
         try:
@@ -86,13 +88,8 @@ def flink(
                 cancel_jobs(master, job)
 
 
-def unbounded(checkpoints: str | None, parallelism: int, every: timedelta) -> tuple[str, ...]:
+def unbounded(checkpoints: str | None, every: timedelta = HERE) -> tuple[str, ...]:
     """Return what Flink is told of a job without end.
-
-    Beam's runner before 2.76 leaves a state behind each time a source is asked and goes on
-    (apache/beam#27648), with a table for each group of keys. Of those there are 128 if nothing is
-    said, which fills a heap of 1 GB within minutes; there are as many as are needed here. Each
-    checkpoint goes through all of them.
 
     Args:
         checkpoints: where they are kept; else it is the cluster's to say.
@@ -104,7 +101,6 @@ def unbounded(checkpoints: str | None, parallelism: int, every: timedelta) -> tu
     return (
         f"--checkpointing_interval={every // timedelta(milliseconds=1)}",
         "--max_bundle_time_mills=30",  # that is how the option is spelt
-        f"--max_parallelism={parallelism}",
         "--max_bundle_size=1",  # an element is a whole poll; larger bundles stall now and then
         *(kept if checkpoints else ()),
     )
@@ -145,10 +141,11 @@ def _fetch(folder: Path, say: Say) -> None:
     say("Fetching Flink's jars (150 MB) with Maven; this happens once")
     target = folder / "target"
     goals = ["package", "dependency:copy-dependencies"]
-    to = [f"-Dtarget={target}", f"-DoutputDirectory={folder}"]
+    to = [f"-Dtarget={target}", f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
     run_tool([mvn, "-q", "-B", "-f", str(POM), *goals, *to], "Fetching Flink's jars")
-    (folder / SUBMITTED).parent.mkdir()
-    (target / "job-server.jar").rename(folder / SUBMITTED)
+    for made, kept in (("job-server.jar", SUBMITTED), ("original-job-server.jar", MENDED)):
+        (folder / kept).parent.mkdir()
+        (target / made).rename(folder / kept)
     rmtree(target)
 
 
@@ -170,7 +167,7 @@ def java(jars: Path, main: str, heap: str, state: Path, *loud: str) -> list[str]
         f"{logger}.showDateTime=true",
         *(f"{logger}.log.{name}=info" for name in loud),
         "-cp",
-        f"{jars}/*",
+        f"{jars}/{MENDED}:{jars}/*",
         main,
     ]
 

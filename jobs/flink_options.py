@@ -76,5 +76,5 @@ def stream_options(options: FlinkOptions, feed: str) -> list[str]:
         *options.beam,
         f"--job_name={job_name('stream', feed)}",
         "--streaming",
-        *unbounded(options.checkpoints, options.parallelism, every),
+        *unbounded(options.checkpoints, every),
     ]
