@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from odd_night import ROWS, exported, manifest, odd_night, read, settled
 from sales_nights import SPARK
-from small_night import DAY, FEED, SmallNight, declare, row, rows
-from spark import submitted
+from small_night import DAY, FEED, SmallNight, declare, rows
 
 from isopach.jobs.exporting import Format
 from isopach.jobs.plain_files import InProcess
@@ -69,15 +67,3 @@ def test_columns_that_the_table_lacks_are_null_and_dates_of_no_rows_have_a_heade
     night.run(only=frozenset({"nyc"}))
     assert exported(night, tmp_path / "none", "csv", OnSpark(spark)).rows == 0
     assert read(night, tmp_path / "none").height == 0
-
-
-def test_the_job_by_itself(tmp_path: Path) -> None:
-    night = SmallNight(tmp_path, declare(tmp_path, FEED))
-    night.deliver("nyc", [row("nyc", "x", note='"\n')])
-    night.run(only=frozenset({"nyc"}))
-    feed, to = str(tmp_path / "visits.yaml"), str(tmp_path / "p")
-    done = submitted("export.py", feed, "--lake", night.lake.path, "--to", to, "--json")
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1])["dates"][0]["rows"] == 1
-    assert manifest(tmp_path / "p")["engine"] == "spark"
-    assert read(night, tmp_path / "p")["note"].to_list() == ['"\n']

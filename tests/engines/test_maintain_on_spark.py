@@ -17,7 +17,6 @@ from maintained import data_files, fences, maintained, said
 from sales_nights import SPARK
 from small_night import DAY, rows
 from small_stream import SmallStream, announced, assert_same_streams, line, once_each
-from spark import submitted
 
 from isopach.jobs.maintaining_on_spark import OnSpark
 
@@ -115,26 +114,14 @@ def test_z_order_keeps_rows_and_streams_go_on(spark: Any, tmp_path: Path) -> Non
 def test_the_command_prints_one_document(tmp_path: Path) -> None:
     stream = SmallStream.at(tmp_path)
     land(stream, sent(0, 4), 0)
+    aged(stream)
+    orphan = Path(stream.lake.path) / f"visits/records/business_date={DAY}/lost.parquet"
+    orphan.write_bytes(b"lost")
+    os.utime(orphan, (0, 0))
     command = [sys.executable, "-m", "isopach.jobs.cli", "maintain", str(tmp_path / "visits.yaml")]
     command += ["--lake", stream.lake.path, "--engine", "spark", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     document = json.loads(done.stdout)
     assert document["engine"] == "spark"
     assert document["tables"][0]["files_after"] == 1
-
-
-def test_the_job_by_itself(tmp_path: Path) -> None:
-    stream = SmallStream.at(tmp_path)
-    land(stream, sent(0, 4), 0)
-    folder = Path(stream.lake.path) / "visits/records"
-    orphan = folder / f"business_date={DAY}/lost.parquet"
-    orphan.write_bytes(b"lost")
-    os.utime(orphan, (0, 0))
-    named = tmp_path / "files"
-    named.write_text(f"business_date={DAY}/lost.parquet\t4\t0\n")
-    options = ["--table", str(folder), "--z-order", "site,id", "--files", str(named)]
-    done = submitted("maintain.py", *options)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert not orphan.exists()
-    assert stream.findings() == []
-    assert len(data_files(stream, "records")) == 4 + 1
+    assert not orphan.exists(), "Delta prints what it deletes"

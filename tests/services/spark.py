@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -14,12 +15,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import psutil
+from jobs_in_turn import ENDED
 
 from isopach.jobs.engines import EngineError, find_tool
 from isopach.jobs.processes import Process, kept_on_error, running
 from isopach.jobs.spark_jars import find_jar, spark_home
 
 JOBS = Path(__file__).parents[2] / "jobs" / "spark"
+IN_TURN = Path(__file__).parent / "jobs_in_turn.py"
 FEW_ROWS = (
     ("spark.sql.shuffle.partitions", "2"),
     ("spark.databricks.delta.snapshotPartitions", "2"),
@@ -64,20 +67,44 @@ def kill(group: int) -> None:
     os.killpg(group, signal.SIGKILL)
 
 
-def submitted(job: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run a job of `jobs/spark` by spark-submit, as users do, with what suits few rows."""
+@dataclass(frozen=True)
+class Job:
+    """How a job of `jobs/spark` ended, and what it printed."""
+
+    code: int
+    out: list[str]
+
+
+def submitted(*jobs: Sequence[str]) -> list[Job]:
+    """Run jobs of `jobs/spark`, each by name with its options, by one spark-submit.
+
+    Each starts a session of its own. Spark has what suits few rows; to start it takes longer than
+    all they do, which is why it is started once.
+    """
     home = spark_home()
     packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
     few = [f"--conf={name}={value}" for name, value in FEW_ROWS]
     submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--packages={packages}", *few]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)}
-    return subprocess.run(
-        [*submit, str(JOBS / job), *options],
+    asked = [[str(JOBS / name), *options] for name, *options in jobs]
+    done = subprocess.run(
+        [*submit, str(IN_TURN), json.dumps(asked)],
         env=environment,
         capture_output=True,
         text=True,
         timeout=300,
     )
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: list[Job] = []
+    out: list[str] = []
+    for line in done.stdout.splitlines():
+        if line.startswith(ENDED):
+            found.append(Job(int(line.removeprefix(ENDED)), out))
+            out = []
+        else:
+            out.append(line)
+    assert len(found) == len(jobs), done.stderr[-2000:]
+    return found
 
 
 def missing_spark() -> str:
