@@ -26,7 +26,7 @@ def plans() -> dict[str, set[Row]]:
 def rows(cloud: Copy, plans: dict[str, set[Row]]) -> set[Row]:
     """The bindings that production's plan has."""
     if cloud.cloud not in plans:
-        events = cloud.test(cloud.configuration("envs/prod"))
+        events = cloud.test(cloud.configuration("envs/prod"), plans=True)
         plans[cloud.cloud] = ROWS[cloud.cloud](planned(events))
     return plans[cloud.cloud]
 

@@ -27,7 +27,7 @@ def test_environments_have_what_the_feeds_declare(folder: Path) -> None:
 
 @pytest.mark.parametrize("cloud", ["google"], indirect=True)
 def test_settings_of_submit_are_sound(cloud: Copy, tmp_path: Path) -> None:
-    events = cloud.test(cloud.configuration("envs/prod"))
+    events = cloud.test(cloud.configuration("envs/prod"), plans=True)
     objects = {
         change["change"]["after"]["name"]: change["change"]["after"]["content"]
         for change in planned(events)
