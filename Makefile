@@ -4,6 +4,8 @@ INSTALL := $(BIN)/python -m uv pip install --quiet --system-certs --python $(BIN
 
 # Where Go's installer puts it: engines and providers are built with it.
 export PATH := $(PATH):/usr/local/go/bin
+# Images of Python often say this; every command would compile Beam and Great Expectations anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup setup-dev demo test bench lint lock clean
 
