@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from isopach.jobs.engines import Say
-from isopach.jobs.flink import START_SECONDS, find_jars, java
+from isopach.jobs.flink import START_SECONDS
+from isopach.jobs.flink_jars import find_jars, java
 from isopach.jobs.processes import Process, kept_on_error, running
 from isopach.jobs.silence import lost_streams_silenced
 

@@ -5,33 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
-from hashlib import sha256
 from pathlib import Path
-from shutil import rmtree
 from tempfile import TemporaryDirectory
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
-from isopach.jobs.built import built, run_tool
-from isopach.jobs.engines import (
-    JOBS_AT,
-    Engine,
-    EngineError,
-    Say,
-    find_tool,
-    job_service,
-    portable,
-)
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from isopach.jobs.built import built
+from isopach.jobs.engines import JOBS_AT, UNBOUNDED, Engine, EngineError, Say, job_service, portable
+from isopach.jobs.flink_jars import ARCHIVE, archive, archive_of, find_jars, java, listing
 from isopach.jobs.processes import kept_on_error, running
 from isopach.jobs.silence import lost_streams_silenced
 
-POM = Path(__file__).resolve().parents[1] / "infra" / "flink" / "pom.xml"
-SUBMITTED = "submitted/job-server.jar"
-"""Beam's runner without Flink, as it is sent to a cluster."""
-MENDED = "mended/beam.jar"
-"""The classes of Beam that are mended (see the pom); they come before Beam's own."""
 EMBEDDED = "[local]"
 ENDED = ("CANCELED", "CANCELLING", "FAILED", "FINISHED")
 START_SECONDS = 60.0
@@ -65,27 +55,55 @@ def flink(
         heap: the most that the job server takes, with the jobs where they run in it.
     """
     jars = find_jars(say)
+    built(archive_of(jars).parent.name, lambda folder: _archive(jars, folder, say))
     job = f"isopach-{uuid4()}"
-    with (
-        lost_streams_silenced(),
-        TemporaryDirectory(prefix="isopach-flink-") as state,
-        kept_on_error("flink") as logs,
-        running("flink", _job_server(jars, master, heap, Path(state)), logs) as process,
-    ):
-        endpoint = process.wait_for(JOBS_AT, START_SECONDS)
-        process.wait_to_answer(endpoint, START_SECONDS)
+    with _job_server(jars, master, heap) as (engine, state):
         options = (
-            *portable(endpoint),
+            *engine.options,
             f"--job_name={job}",
             f"--parallelism={parallelism}",
             *(unbounded(f"file://{state}/checkpoints") if streaming else ()),
             *(() if master == EMBEDDED else RETRIES),
         )
         try:
-            yield Engine("flink", endpoint, options, process.pid, process.log)
+            yield replace(engine, options=options)
         finally:
             if master != EMBEDDED:
                 cancel_jobs(master, job)
+
+
+@contextmanager
+def _job_server(
+    jars: Path, master: str, heap: str, classes: str | None = None
+) -> Iterator[tuple[Engine, Path]]:
+    """Run a job server; gives the folder of its files as well."""
+    with (
+        lost_streams_silenced(),
+        TemporaryDirectory(prefix="isopach-flink-") as folder,
+        kept_on_error("flink") as logs,
+    ):
+        state = Path(folder)
+        command = java(jars, JOB_SERVER, heap, state, ANNOUNCER, classes=classes)
+        command += [*job_service(state), f"--flink-master={master}"]
+        with running("flink", command, logs) as process:
+            endpoint = process.wait_for(JOBS_AT, START_SECONDS)
+            process.wait_to_answer(endpoint, START_SECONDS)
+            yield Engine("flink", endpoint, portable(endpoint), process.pid, process.log), state
+
+
+def _archive(jars: Path, folder: Path, say: Say) -> None:
+    """Archive the classes that a small job loads in an embedded Flink."""
+    say("Preparing Flink's classes; this happens once and takes half a minute")
+    used = folder / "used"
+    with _job_server(jars, EMBEDDED, "1g", listing(used)) as (engine, _):
+        options = PipelineOptions([*UNBOUNDED, *engine.options])
+        with beam.Pipeline(options=options) as pipeline:
+            _ = pipeline | beam.Create([("key", 1)]) | beam.GroupByKey() | beam.Reshuffle()
+    try:
+        archive(jars, used, folder / ARCHIVE)
+    except EngineError as error:
+        say(f"Flink will take some seconds more to start: {error}")
+    used.unlink()
 
 
 def unbounded(checkpoints: str | None, every: timedelta = HERE) -> tuple[str, ...]:
@@ -119,62 +137,3 @@ def running_jobs(master: str, name: str) -> list[str]:
     with urlopen(f"http://{master}/jobs/overview", timeout=ANSWER_SECONDS) as answer:
         jobs = json.load(answer)["jobs"]
     return [job["jid"] for job in jobs if job["name"] == name and job["state"] not in ENDED]
-
-
-def find_jars(say: Say = print) -> Path:
-    """Return the folder of Flink's and the job server's jars, fetched with Maven if need be."""
-    try:
-        pom = POM.read_bytes()
-    except OSError as error:
-        raise EngineError(
-            f"{POM}: {error.strerror}; Flink is run from a checkout, which has this file"
-        ) from error
-
-    def build(folder: Path) -> None:
-        _fetch(folder, say)
-
-    return built(f"flink-{sha256(pom).hexdigest()[:12]}", build)
-
-
-def _fetch(folder: Path, say: Say) -> None:
-    mvn = find_tool("mvn", "Flink's jars are fetched with it", "install Apache Maven and Java 17")
-    say("Fetching Flink's jars (150 MB) with Maven; this happens once")
-    target = folder / "target"
-    goals = ["package", "dependency:copy-dependencies"]
-    to = [f"-Dtarget={target}", f"-DoutputDirectory={folder}", "-DincludeScope=runtime"]
-    run_tool([mvn, "-q", "-B", "-f", str(POM), *goals, *to], "Fetching Flink's jars")
-    for made, kept in (("job-server.jar", SUBMITTED), ("original-job-server.jar", MENDED)):
-        (folder / kept).parent.mkdir()
-        (target / made).rename(folder / kept)
-    rmtree(target)
-
-
-def java(jars: Path, main: str, heap: str, state: Path, *loud: str) -> list[str]:
-    """Return the command of a Java process of Flink.
-
-    Args:
-        state: a folder for what it keeps on disk.
-        loud: the loggers that say more than warnings: where it listens.
-    """
-    program = find_tool("java", "Flink runs on it", "install Java 17 (OpenJDK)")
-    logger = "-Dorg.slf4j.simpleLogger"
-    return [
-        program,
-        f"-Xmx{heap}",
-        "-XX:+ExitOnOutOfMemoryError",
-        f"-Djava.io.tmpdir={state}",
-        f"{logger}.defaultLogLevel=warn",
-        f"{logger}.showDateTime=true",
-        *(f"{logger}.log.{name}=info" for name in loud),
-        "-cp",
-        f"{jars}/{MENDED}:{jars}/*",
-        main,
-    ]
-
-
-def _job_server(jars: Path, master: str, heap: str, state: Path) -> list[str]:
-    return [
-        *java(jars, JOB_SERVER, heap, state, ANNOUNCER),
-        *job_service(state),
-        f"--flink-master={master}",
-    ]

@@ -13,7 +13,8 @@ from apache_beam.runners.runner import PipelineResult
 
 from isopach.jobs.causes import cause_of
 from isopach.jobs.engines import Receipt
-from isopach.jobs.flink import SUBMITTED, cancel_jobs, find_jars, running_jobs
+from isopach.jobs.flink import cancel_jobs, running_jobs
+from isopach.jobs.flink_jars import SUBMITTED, find_jars
 
 
 class FlinkError(OSError):

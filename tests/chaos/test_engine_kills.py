@@ -41,7 +41,7 @@ pytestmark = [pytest.mark.engines, pytest.mark.slow]
 @pytest.fixture(autouse=True, scope="module")
 def _tools() -> None:
     from isopach.jobs.engines import EngineError, find_tool
-    from isopach.jobs.flink import find_jars
+    from isopach.jobs.flink_jars import find_jars
     from isopach.jobs.prism import find_prism
 
     try:

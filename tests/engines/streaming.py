@@ -21,7 +21,7 @@ from small_stream import HISTORY, Content, summed
 from isopach.feeds.load import Declaration
 from isopach.jobs import continuous, micro_batches, stream
 from isopach.jobs.engines import EngineError, find_tool
-from isopach.jobs.flink import find_jars
+from isopach.jobs.flink_jars import find_jars
 from isopach.jobs.nightly import feed_tables
 from isopach.jobs.prism import find_prism
 from isopach.jobs.stream import Summary, run_stream

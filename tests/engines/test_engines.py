@@ -26,7 +26,8 @@ from apache_beam.runners.runner import PipelineResult
 from isopach.jobs.built import built
 from isopach.jobs.cluster import cluster
 from isopach.jobs.engines import UNBOUNDED, Engine, EngineError
-from isopach.jobs.flink import find_jars, flink
+from isopach.jobs.flink import flink
+from isopach.jobs.flink_jars import archive_of, find_jars
 from isopach.jobs.prism import STAGE, find_prism, mended, prism
 
 SOON = 90.0
@@ -66,6 +67,9 @@ def test_every_number_arrives_once(start: Start, tmp_path: Path) -> None:
     path = tmp_path / "numbers"
     with start() as engine, counting_on(engine, path, 20_000) as job:
         until(lambda: len(written(path)) >= 20_000)
+        if engine.name == "flink":
+            mapped = Path(f"/proc/{engine.pid}/maps").read_text()
+            assert str(archive_of(find_jars())) in mapped, "classes come from the archive"
         sleep(1)  # more would come now, if any came twice
         job.cancel()
         assert job.state == "CANCELLED"
