@@ -2,10 +2,13 @@
 
     python tests/engines/soak.py --engine prism --minutes 30 --rate 1000
     python tests/engines/soak.py --engine flink --log spool
+    python tests/engines/soak.py --engine flink --day 60
 
-Events happen as they are sent, into a Kafka broker that is started for it or into a spool. At the
-end the producer stops, the stream lands what is left and ends, and the lake is verified. Exits
-with 1 when rows are missing, the stream failed or verification found something.
+Events happen as they are sent, into a Kafka broker that is started for it or into a spool; all of
+their windows stay open, and so the keys of these are kept. With `--day` they are of one day after
+the other, each so many seconds long, whose windows close behind them. At the end the producer
+stops, the stream lands what is left and ends, and the lake is verified. Exits with 1 when rows are
+missing, the stream failed or verification found something.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ class Sample:
 class Latencies:
     """Seconds from a row's event time to the commit that made it visible, read from a Delta log.
 
-    `since` is the moment before which commits do not count.
+    `since` is the moment before which commits do not count; never, where events are not of now.
     """
 
     table: Path
@@ -106,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         port = free_port()
         stream = stack.enter_context(streaming(args, address, folder, port))
         wait_until_served(stream, port)
-        warm = time() + 60 * args.warm_up
+        warm = math.inf if args.day else time() + 60 * args.warm_up
         latencies = Latencies(folder / "lake" / "sales" / "records", warm)
         with producing(args, address, folder) as producer:
             samples = list(sampled(stream, port, 60 * args.minutes, latencies))
@@ -124,6 +127,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--log", choices=["kafka", "spool"], default="kafka")
     add("--minutes", type=float, default=30)
     add("--rate", type=float, default=1000, help="events per second")
+    add("--day", type=float, help="seconds that a day of events takes; as they are sent otherwise")
     add("--partitions", type=int, default=4)
     add("--parallelism", type=int, default=1, help="of Flink")
     add("--every", help="from one commit to the next; the cadence's own if not given")
@@ -192,9 +196,11 @@ def producing(
     args: argparse.Namespace, address: str, folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Send events at the rate until the end, with everything sent that was counted."""
-    days = math.ceil(args.rate * 60 * (args.minutes + 5) / DAY_ROWS)
-    command = [sys.executable, "-m", "isopach.feeds.produce", "--to", address, "--now"]
-    command += ["--date", "2026-03-01", "--days", str(days), "--rows", str(DAY_ROWS)]
+    day_rows = round(args.rate * args.day) if args.day else DAY_ROWS
+    days = math.ceil(args.rate * 60 * (args.minutes + 5) / day_rows)
+    command = [sys.executable, "-m", "isopach.feeds.produce", "--to", address]
+    command += [] if args.day else ["--now"]
+    command += ["--date", "2026-03-01", "--days", str(days), "--rows", str(day_rows)]
     command += ["--rate", str(args.rate), "--partitions", str(args.partitions)]
     with (folder / "producer.out").open("wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
