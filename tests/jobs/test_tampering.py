@@ -92,6 +92,12 @@ def settling_run(lake: SettledLake) -> str:
     return str(rows["settled_by"].drop_nulls().max())
 
 
+def file_of_run(lake: SettledLake) -> Path:
+    """Return the file that tells of the run which settled the day."""
+    run = settling_run(lake)
+    return next(f for f in lake.files(RUNS, None) if run in pl.read_parquet(f)["run"])
+
+
 def run_updated(**values: Any) -> Tamper:
     return lambda lake, _: lake.update(RUNS, f"run = '{settling_run(lake)}'", **values)
 
@@ -199,8 +205,8 @@ FILES = [RECORDS, ASIDE, BY_MINUTES, WINDOWS, COUNTS, DIFFERENCES, RUNS]
 @pytest.mark.parametrize("table", FILES)
 @pytest.mark.parametrize("damage", ["deleted", "cut off", "emptied", "zeroed"])
 def test_damaged_files_are_named(lake: SettledLake, table: str, damage: str) -> None:
-    files = lake.files(table, DAY if table != RUNS else None)
-    file, size = files[0], files[0].stat().st_size
+    file = lake.files(table, DAY)[0] if table != RUNS else file_of_run(lake)
+    size = file.stat().st_size
     content = file.read_bytes()
     broken = {"cut off": content[: size // 2], "emptied": b"", "zeroed": bytes(size)}
     file.unlink() if damage == "deleted" else file.write_bytes(broken[damage])
