@@ -1,6 +1,6 @@
 """Nights killed with -9, and run again: the tables are those of a night that nobody disturbed.
 
-`ISOPACH_KILLS` says at how many moments; 16 if it is not set.
+`ISOPACH_KILLS` says at how many moments; 8 if it is not set.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 from children import KILLED, Forks
 from small_night import DAY, SmallNight, assert_same, declare, row, rows
 
-KILLS = int(os.environ.get("ISOPACH_KILLS", "16"))
+KILLS = int(os.environ.get("ISOPACH_KILLS", "8"))
 SEED = 20260308
 EARLIER = DAY - timedelta(1)
 

@@ -24,7 +24,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineResult
 
 from isopach.jobs.built import built
-from isopach.jobs.cluster import cluster
+from isopach.jobs.cluster import Cluster, cluster
 from isopach.jobs.engines import UNBOUNDED, Engine, EngineError
 from isopach.jobs.flink import flink
 from isopach.jobs.flink_jars import archive_of, find_jars
@@ -113,15 +113,22 @@ def _is_gone(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
+@pytest.fixture(scope="module")
+def servers() -> Iterator[Cluster]:
+    with cluster(2, slots=1) as running:
+        yield running
+
+
 @engines
-def test_a_cluster_does_not_keep_the_job_of_an_engine_that_ended(tmp_path: Path) -> None:
-    with cluster() as servers:
-        with (
-            flink(servers.master) as engine,
-            counting_on(engine, tmp_path / "numbers", 1 << 40, pause=0.1),
-        ):
-            until(lambda: len(written(tmp_path / "numbers")) > 0)
-        until(lambda: states(servers.master) == ["CANCELED"])
+def test_a_cluster_does_not_keep_the_job_of_an_engine_that_ended(
+    servers: Cluster, tmp_path: Path
+) -> None:
+    with (
+        flink(servers.master) as engine,
+        counting_on(engine, tmp_path / "numbers", 1 << 40, pause=0.1),
+    ):
+        until(lambda: len(written(tmp_path / "numbers")) > 0)
+    until(lambda: set(states(servers.master)) == {"CANCELED"})
 
 
 def states(master: str) -> list[str]:
@@ -130,10 +137,9 @@ def states(master: str) -> list[str]:
 
 
 @engines
-def test_a_cluster_outlives_a_task_manager(tmp_path: Path) -> None:
+def test_a_cluster_outlives_a_task_manager(servers: Cluster, tmp_path: Path) -> None:
     path = tmp_path / "numbers"
     with (
-        cluster(2, slots=1) as servers,
         flink(servers.master) as engine,
         counting_on(engine, path, 60_000, pause=0.1) as job,
     ):

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from apache_beam.runners.dataflow.dataflow_runner import DataflowPipelineResult
+from apache_beam.utils.retry import Clock
 from commands import isopach, refused
 from dataflow import BUCKET, Service, sent_options, staged_pipeline
 from rich.console import Console
@@ -176,8 +177,9 @@ def written(settings: DataflowOptions, folder: Path) -> Path:
     ],
 )
 def test_a_job_that_is_refused_is_told(
-    sent: Path, dataflow: Service, status: int, message: str
+    sent: Path, dataflow: Service, monkeypatch: pytest.MonkeyPatch, status: int, message: str
 ) -> None:
+    monkeypatch.setattr(Clock, "sleep", lambda *_: None)  # half a minute: Beam tries 401 again
     dataflow.refuses = status
     with pytest.raises(DataflowError, match=message):
         night(sent, "lake", on_dataflow(options(dataflow, sent)))

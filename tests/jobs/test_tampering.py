@@ -19,7 +19,7 @@ RECORDS, ASIDE, BY_MINUTES = "visits/records", "visits/quarantine", "visits/tota
 WINDOWS, COUNTS, RUNS = "ledger/windows", "ledger/counts", "ledger/runs"
 DIFFERENCES = "ledger/differences"
 SEED = 20260308
-DRAWS = 24
+DRAWS = 8
 
 
 @pytest.fixture(scope="module")
