@@ -19,7 +19,7 @@ demo: .venv/base ## Three nights of 200 stores with known faults, and the proof
 	@$(BIN)/isopach demo --to demo
 
 test: .venv/dev ## Run all tests that this machine can run
-	$(BIN)/python -m pytest --numprocesses 4 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 3 --dist worksteal $(ARGS)
 
 bench: .venv/dev ## The same night by Isopach and its peers; writes bench/RESULTS.md
 	$(BIN)/python -m bench all

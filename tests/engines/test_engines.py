@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from isopach.jobs.flink_jars import archive_of, find_jars
 from isopach.jobs.prism import STAGE, find_prism, mended, prism
 
 SOON = 90.0
+STATE_TABLE = "org.apache.flink.runtime.state.heap.CopyOnWriteStateTable"
 Start = Callable[[], AbstractContextManager[Engine]]
 engines = pytest.mark.engines
 
@@ -77,6 +79,26 @@ def test_every_number_arrives_once(start: Start, tmp_path: Path) -> None:
     assert set(counting.SEEN.values()) == {os.getpid()}
     assert not psutil.pid_exists(engine.pid)
     assert not engine.log.exists()
+
+
+@engines
+def test_flink_keeps_nothing_of_a_source_that_goes_on_later(tmp_path: Path) -> None:
+    path = tmp_path / "numbers"
+    with flink() as engine, counting_on(engine, path, 1 << 40, pause=0.05) as job:
+        until(lambda: len(written(path)) > 1000)
+        first, tables = len(written(path)), states_in(engine)
+        until(lambda: len(written(path)) > first + 100_000)  # asked a hundred times
+        assert states_in(engine) == tables
+        job.cancel()
+
+
+def states_in(engine: Engine) -> int:
+    """Return how many kinds of state Flink keeps in its heap."""
+    jcmd = Path(shutil.which("java") or "").resolve().with_name("jcmd")
+    command = [str(jcmd), str(engine.pid), "GC.class_histogram"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    counts = [line.split()[1] for line in shown.splitlines() if f"{STATE_TABLE}\n" in f"{line}\n"]
+    return int(counts[0])
 
 
 @engines
