@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from deltalake import DeltaTable
 from gated_night import gated_night, judged, lines
+from maintained import lost_file
 from odd_night import manifest, read, settled
 from sales_nights import SPARK
 from small_night import DAY
@@ -22,11 +22,9 @@ def test_a_table_is_gated_exported_and_maintained(tmp_path: Path) -> None:
     night = gated_night(tmp_path)
     feed, to = str(tmp_path / "visits.yaml"), tmp_path / "plain"
     folder = Path(night.lake.path) / "visits/records"
-    orphan = folder / f"business_date={DAY}/lost.parquet"
-    orphan.write_bytes(b"lost")
-    os.utime(orphan, (0, 0))
+    orphan = lost_file(night.lake)
     named = tmp_path / "files"
-    named.write_text(f"business_date={DAY}/lost.parquet\t4\t0\n")
+    named.write_text(f"business_date={DAY}/{orphan.name}\t4\t0\n")
     staged = DeltaTable(str(folder)).file_uris()
     gate, export, maintain = submitted(
         ["gate.py", feed, "--lake", night.lake.path, "--date", f"{DAY}", "--json"],
@@ -45,4 +43,5 @@ def test_a_table_is_gated_exported_and_maintained(tmp_path: Path) -> None:
 
     assert set(DeltaTable(str(folder)).file_uris()).isdisjoint(staged)
     assert not orphan.exists()
+    assert all(Path(uri).exists() for uri in staged), "no file goes that was not named"
     assert night.findings() == []

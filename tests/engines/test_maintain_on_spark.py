@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from maintained import data_files, fences, maintained, said
+from maintained import data_files, fences, lost_file, maintained, said
 from sales_nights import SPARK
 from small_night import DAY, rows
 from small_stream import SmallStream, announced, assert_same_streams, line, once_each
@@ -60,9 +60,7 @@ def test_beside_a_stream_nothing_is_lost(
         stream.deliver("kathmandu", rows("kathmandu", 5), rows=7)
         stream.run(only=frozenset({"kathmandu"}))
     aged(stream)
-    orphan = Path(stream.lake.path) / f"visits/records/business_date={DAY}/lost.parquet"
-    orphan.write_bytes(b"lost")
-    os.utime(orphan, (0, 0))
+    lost_file(stream.lake)
     held = {name for name in data_files(stream, "records") if name.startswith("20")}
     assert held
     before = data_files(stream, "records")
@@ -115,9 +113,7 @@ def test_the_command_prints_one_document(tmp_path: Path) -> None:
     stream = SmallStream.at(tmp_path)
     land(stream, sent(0, 4), 0)
     aged(stream)
-    orphan = Path(stream.lake.path) / f"visits/records/business_date={DAY}/lost.parquet"
-    orphan.write_bytes(b"lost")
-    os.utime(orphan, (0, 0))
+    orphan = lost_file(stream.lake)
     command = [sys.executable, "-m", "isopach.jobs.cli", "maintain", str(tmp_path / "visits.yaml")]
     command += ["--lake", stream.lake.path, "--engine", "spark", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)

@@ -19,6 +19,7 @@ def test_the_same_is_found_on_spark(spark: Any, tmp_path: Path) -> None:
 
     night = gated_night(tmp_path)
     assert night.findings() == []
+    before = judged(night, InProcess())
     spark.sql(f"DELETE FROM delta.`{night.lake.path}/visits/records` WHERE site = 'kiritimati'")
     here, there = judged(night, InProcess()), judged(night, OnSpark(spark))
     assert replace(there, run=here.run) == here
@@ -26,4 +27,5 @@ def test_the_same_is_found_on_spark(spark: Any, tmp_path: Path) -> None:
     assert here.passed
     assert here.failed
     assert here.warnings
+    assert here.version > before.version
     assert len(here.held) == 3, "one of them has lost its rows"

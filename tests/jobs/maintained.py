@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 import polars as pl
 from disturbed import DiedError
 from rich.console import Console
+from small_night import DAY
 from small_stream import Content, SmallStream
 
 from isopach.jobs.maintaining import DeltaRs, Engine, Options, Upkeep, maintain
@@ -18,6 +20,7 @@ from isopach.jobs.progress import Progress
 from isopach.lake import tables
 from isopach.lake.commits import newest
 from isopach.lake.delta_log import read_log
+from isopach.lake.places import Place
 
 DELTA_RS = DeltaRs()
 
@@ -64,6 +67,14 @@ def said(lake: SmallStream) -> Content:
     """Return what all tables say, without which run wrote it and when."""
     nights = lake.table("counts").filter(mode="batch").drop("run").unique()
     return {**lake.streamed(), "nights": nights.sort(pl.all())}
+
+
+def lost_file(lake: Place) -> Path:
+    """Leave an old file among the records that no version ever named; return it."""
+    path = Path(lake.path) / f"visits/records/business_date={DAY}/lost.parquet"
+    path.write_bytes(b"lost")
+    os.utime(path, (0, 0))
+    return path
 
 
 def data_files(lake: SmallStream, table: str) -> set[str]:
