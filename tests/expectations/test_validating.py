@@ -1,7 +1,9 @@
-"""What Great Expectations finds, also from many threads at once."""
+"""What Great Expectations finds, also from many threads at once, and what it imports for it."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -77,3 +79,29 @@ def test_results_that_come_back_in_another_order_are_told_apart() -> None:
         "2": 2,
         "3": 0,
     }
+
+
+PROGRAM = """
+import sys
+import polars as pl
+from isopach.expectations.frames import to_pandas
+from isopach.expectations.gx import SELDOM
+from isopach.expectations.validating import validate
+from isopach.feeds.suites import Expectation
+
+rows = pl.DataFrame({"n": ["a", "b", "a"]})
+shares = {"values": ["a", "b"], "weights": [0.6, 0.4]}
+for kind, more in (
+    ("expect_column_values_to_not_be_null", {}),
+    ("expect_column_kl_divergence_to_be_less_than", {"partition_object": shares, "threshold": 0.1}),
+):
+    asked = {"one": Expectation(type=kind, kwargs={"column": "n", **more})}
+    found = validate(to_pandas(rows), asked, rows.to_arrow().schema)["one"]
+    print(found.success, *(name for name in SELDOM if name in sys.modules))
+"""
+
+
+def test_what_few_expectations_need_is_imported_by_them() -> None:
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["True", "True scipy.stats"]
