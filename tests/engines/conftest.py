@@ -14,7 +14,6 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "jobs"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "pipelines"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from spark import FEW_ROWS
 from streaming import missing
 
 ENGINES = ["micro-batch", "prism", "flink"]
@@ -61,12 +60,19 @@ def _options_known_to_the_engine_only(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "apache_beam.options.pipeline_options")
 
 
-@pytest.fixture(scope="module")
-def spark() -> Iterator[Any]:
-    """A session of Spark with Delta, in this process."""
+@pytest.fixture(scope="session")
+def _spark_ends() -> Iterator[None]:
+    yield
+    from pyspark.sql import SparkSession
+
+    if (session := SparkSession.getActiveSession()) is not None:
+        session.stop()
+
+
+@pytest.fixture
+def spark(_spark_ends: None) -> Any:
+    """The session of Spark with Delta in this process: to start one takes longer than a test."""
     pytest.importorskip("delta", reason="needs the extra [spark]")
     from isopach.jobs.spark.maintain import session
 
-    found = session([("spark.driver.memory", "1g"), *FEW_ROWS])
-    yield found
-    found.stop()
+    return session([("spark.driver.memory", "1g")])

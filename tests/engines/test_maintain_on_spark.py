@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +10,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from commands import isopach
 from maintained import data_files, fences, lost_file, maintained, said
 from sales_nights import SPARK
 from small_night import DAY, rows
@@ -109,15 +107,17 @@ def test_z_order_keeps_rows_and_streams_go_on(spark: Any, tmp_path: Path) -> Non
     assert stream.findings() == []
 
 
-def test_the_command_prints_one_document(tmp_path: Path) -> None:
+def test_the_command_prints_one_document(spark: Any, tmp_path: Path) -> None:
     stream = SmallStream.at(tmp_path)
     land(stream, sent(0, 4), 0)
     aged(stream)
     orphan = lost_file(stream.lake)
-    command = [sys.executable, "-m", "isopach.jobs.cli", "maintain", str(tmp_path / "visits.yaml")]
-    command += ["--lake", stream.lake.path, "--engine", "spark", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
-    document = json.loads(done.stdout)
-    assert document["engine"] == "spark"
-    assert document["tables"][0]["files_after"] == 1
-    assert not orphan.exists(), "Delta prints what it deletes"
+    feed = tmp_path / "visits.yaml"
+    done = isopach("maintain", feed, "--lake", stream.lake.path, "--engine", "spark", "--json")
+    assert done.code == 0, done.err
+    assert done.document["engine"] == "spark"
+    assert done.document["tables"][0]["files_after"] == 1
+    assert not orphan.exists()
+    java = Path(f"/proc/{spark.sparkContext._gateway.proc.pid}/fd")
+    out, err = ((java / name).readlink() for name in "12")
+    assert out == err, "Delta prints what it deletes"

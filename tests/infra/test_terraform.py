@@ -33,7 +33,6 @@ def test_files_are_formatted(cloud: Copy) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("cloud", "name"), EACH, indirect=["cloud"])
 def test_tests_of_a_configuration_pass(cloud: Copy, name: str) -> None:
     events = cloud.test(cloud.configuration(name))
@@ -102,7 +101,6 @@ def test_the_pages_examples_are_valid(cloud: Copy) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cloud", "name", "file", "old", "new"),
     [one for one in chosen() if one[0] in CLOUDS],

@@ -23,15 +23,6 @@ from isopach.jobs.spark_jars import find_jar, spark_home
 
 JOBS = Path(__file__).parents[2] / "jobs" / "spark"
 IN_TURN = Path(__file__).parent / "jobs_in_turn.py"
-FEW_ROWS = (
-    ("spark.sql.shuffle.partitions", "2"),
-    ("spark.databricks.delta.snapshotPartitions", "2"),
-    ("spark.sql.codegen.wholeStage", "false"),
-    ("spark.sql.codegen.factoryMode", "NO_CODEGEN"),
-    ("spark.ui.enabled", "false"),
-)
-"""By default each shuffle is 200 tasks, each look at a table's log 50, and each plan is compiled:
-for a few rows that takes longer than all the rest."""
 START_SECONDS = 90.0
 STARTED = r"Starting Spark master at (spark://\S+)"
 REGISTERED = r"(Successfully registered with master)"
@@ -78,13 +69,12 @@ class Job:
 def submitted(*jobs: Sequence[str]) -> list[Job]:
     """Run jobs of `jobs/spark`, each by name with its options, by one spark-submit.
 
-    Each starts a session of its own. Spark has what suits few rows; to start it takes longer than
-    all they do, which is why it is started once.
+    Each starts a session of its own. To start Spark takes longer than all they do, which is why it
+    is started once.
     """
     home = spark_home()
     packages = f"io.delta:delta-spark_2.12:{version('delta-spark')}"
-    few = [f"--conf={name}={value}" for name, value in FEW_ROWS]
-    submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--packages={packages}", *few]
+    submit = [f"{home}/bin/spark-submit", "--master=local[2]", f"--packages={packages}"]
     environment = {**os.environ, "PYSPARK_PYTHON": sys.executable, "SPARK_HOME": str(home)}
     asked = [[str(JOBS / name), *options] for name, *options in jobs]
     done = subprocess.run(
