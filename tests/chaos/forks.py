@@ -31,6 +31,8 @@ from isopach.pipelines import sources  # noqa: F401
 
 
 def main() -> None:
+    # A shell that starts something beside it has it ignore Ctrl-C; children are sent it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in sys.stdin:
         job = json.loads(line)
         start = time.perf_counter()
