@@ -1,6 +1,6 @@
 """Streams killed with -9 while events come: the tables are those of a stream nobody disturbed.
 
-`ISOPACH_KILLS` says how many kills; 12 if it is not set.
+`ISOPACH_KILLS` says how many kills; 9 if it is not set.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from isopach.jobs.failures import STOPPED
 if TYPE_CHECKING:
     from broker import Broker
 
-KILLS = int(os.environ.get("ISOPACH_KILLS", "12"))
+KILLS = int(os.environ.get("ISOPACH_KILLS", "9"))
 SEED = 20260308
 PARTITIONS = 2
 BEGIN = datetime(2026, 3, 8, 12)

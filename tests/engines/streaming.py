@@ -167,7 +167,7 @@ def options(engine: str, *, idle_after: float = 3600, **more: Any) -> Options:
     """Return how to stream: on an engine, a commit as soon as may be."""
     idle = timedelta(seconds=idle_after)
     if engine == "micro-batch":
-        return micro_batches.Options(timedelta(milliseconds=50), idle_after=idle, **more)
+        return micro_batches.Options(timedelta(milliseconds=200), idle_after=idle, **more)
     return continuous.Options(engine, timedelta(milliseconds=200), idle_after=idle, **more)
 
 

@@ -258,7 +258,7 @@ def test_all_that_is_compiled_is_tested() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(CASES))
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_masks_say_what_great_expectations_says(
     kind: str, judge: Judge, data: st.DataObject

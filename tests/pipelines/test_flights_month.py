@@ -18,8 +18,8 @@ from isopach.lake.commits import scan
 from isopach.lake.places import Place
 
 WHERE = ["_source", "_position"]
-DAYS = [date(2013, 1, day) for day in range(1, min(2 * EXAMPLES, 31) + 1)]
-"""The first days of January; all of it with an `ISOPACH_EXAMPLES` of 16."""
+DAYS = [date(2013, 1, day) for day in range(1, min(EXAMPLES, 31) + 1)]
+"""The first days of January; all of it with an `ISOPACH_EXAMPLES` of 31."""
 
 
 def isopach(*arguments: str) -> tuple[int, Any]:
