@@ -46,7 +46,7 @@ class BeamOptions(PipelineOptions):  # type: ignore[misc]
 def _by_class(find: Find) -> Find:
     """Have Beam look for states and timers in the methods of each class of DoFns once.
 
-    It looks at each instance, four times a bundle: an eighth of what a micro-batch takes.
+    It looks at each instance, several times a bundle: an eighth of what a small pipeline takes.
     """
     found: WeakKeyDictionary[type, Specs] = WeakKeyDictionary()
 

@@ -112,12 +112,13 @@ def test_the_command_prints_one_document(spark: Any, tmp_path: Path) -> None:
     land(stream, sent(0, 4), 0)
     aged(stream)
     orphan = lost_file(stream.lake)
-    feed = tmp_path / "visits.yaml"
+    feed, java = tmp_path / "visits.yaml", spark.sparkContext._gateway.proc.pid
     done = isopach("maintain", feed, "--lake", stream.lake.path, "--engine", "spark", "--json")
     assert done.code == 0, done.err
     assert done.document["engine"] == "spark"
     assert done.document["tables"][0]["files_after"] == 1
     assert not orphan.exists()
-    java = Path(f"/proc/{spark.sparkContext._gateway.proc.pid}/fd")
-    out, err = ((java / name).readlink() for name in "12")
-    assert out == err, "Delta prints what it deletes"
+    files = Path(f"/proc/{java}/fd")
+    if files.exists():  # on Linux
+        out, err = ((files / name).readlink() for name in "12")
+        assert out == err, "Delta prints what it deletes"
