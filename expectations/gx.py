@@ -8,6 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -19,6 +20,7 @@ SELDOM = ("scipy.stats", "altair", "boto3", "google.cloud.bigquery", "google.clo
 """What the library imports for few expectations, or for sources that nobody reads by it."""
 
 
+@cache
 def great_expectations() -> Any:
     """Return the library, which sends no usage statistics."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"

@@ -35,12 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for tests in sorted(filter(_long, files), key=_long, reverse=True):
         min(hands, key=_long).extend(tests)
     short = [test for tests in files if not _long(tests) for test in tests]
-    for number, hand in enumerate(hands):
-        run = len(items) * (number + 1) // processes - len(items) * number // processes
-        more = max(0, run - len(hand))
-        hand += short[:more]
+    dealt: list[pytest.Item] = []
+    for number, hand in enumerate(hands, 1):
+        more = max(0, len(items) * number // processes - len(dealt) - len(hand))
+        dealt += hand + short[:more]
         del short[:more]
-    items[:] = [test for hand in hands for test in hand] + short
+    items[:] = dealt + short
 
 
 def _shared(item: pytest.Item) -> str:
