@@ -6,11 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, NamedTuple
 
+from disturbed import numbers
 from small_night import DAY, SmallNight
 
 KILLED = -signal.SIGKILL
@@ -88,3 +90,19 @@ class Forks:
             process.wait(60)
             assert process.stdout
             process.stdout.close()
+
+
+def before_steps(killed: Callable[[int], bool], first: int = 1) -> int:
+    """Kill before one step after the other, two at once, until one is not there; return the last.
+
+    Which steps is for `numbers` to say.
+    """
+    last, steps = 0, numbers(first)
+    with ThreadPoolExecutor(2) as pool:
+        while True:
+            one, other = next(steps), next(steps)
+            found = [*pool.map(killed, (one, other))]
+            assert found != [False, True]
+            if not all(found):
+                return one if found[0] else last
+            last = other

@@ -1,6 +1,6 @@
 """Nights killed with -9, and run again: the tables are those of a night that nobody disturbed.
 
-`ISOPACH_KILLS` says at how many moments; 8 if it is not set.
+`ISOPACH_KILLS` says at how many moments; 8 if it is not set. Of steps see `disturbed.numbers`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from children import KILLED, Forks
+from children import KILLED, Forks, before_steps
 from small_night import DAY, SmallNight, assert_same, declare, row, rows
 
 KILLS = int(os.environ.get("ISOPACH_KILLS", "8"))
@@ -146,12 +146,7 @@ def test_killed_before_each_step_and_run_again(
         check_again(night, forks, after)
         return bool(code == KILLED)
 
-    found: list[bool] = []
-    with ThreadPoolExecutor(2) as pool:
-        while all(found):
-            found += pool.map(killed, (len(found) + 1, len(found) + 2))
-    assert found.count(True) >= 9
-    assert found == sorted(found, reverse=True)
+    assert before_steps(killed, 3) >= 9
 
 
 @pytest.mark.slow

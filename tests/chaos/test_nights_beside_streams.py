@@ -54,7 +54,7 @@ class Sales(SmallNight):
     def stream(self, *more: str) -> list[str]:
         """Return the command that streams the spool."""
         where = ["--source", f"spool:{self.spool}", "--lake", self.lake.path]
-        return ["stream", "sales", *where, "--every", "100ms", "--idle-after", "1h", *more]
+        return ["stream", "sales", *where, "--every", "200ms", "--idle-after", "1h", *more]
 
     def lines(self) -> pl.DataFrame:
         """Return the site that each line of the spool names, by source and position."""
