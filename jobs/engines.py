@@ -58,11 +58,15 @@ def job_service(state: Path) -> tuple[str, ...]:
 
 
 def portable(endpoint: str) -> tuple[str, ...]:
-    """Return Beam's options for jobs at an endpoint, whose worker lives in this process."""
+    """Return Beam's options for jobs at an endpoint, whose worker lives in this process.
+
+    What is installed here is not told to it: to list that takes pip most of a second.
+    """
     return (
         f"--job_endpoint={endpoint}",
         f"--job_server_timeout={YEAR}",
         "--environment_type=LOOPBACK",
+        "--experiments=disable_logging_submission_environment",
     )
 
 

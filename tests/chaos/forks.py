@@ -20,6 +20,7 @@ from typing import Any
 from deltalake import DeltaTable
 from rich.console import Console
 
+from isopach.expectations.gx import great_expectations
 from isopach.feeds.load import load_declaration
 from isopach.jobs import live, stream  # noqa: F401
 from isopach.jobs.cli import app
@@ -33,6 +34,7 @@ from isopach.pipelines import sources  # noqa: F401
 def main() -> None:
     # A shell that starts something beside it has it ignore Ctrl-C; children are sent it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    great_expectations()
     for line in sys.stdin:
         job = json.loads(line)
         start = time.perf_counter()

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +8,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import boto3
@@ -24,6 +23,8 @@ from isopach.lake.places import Place, _filesystem
 from isopach.lake.replace import replace_rows, upsert
 from isopach.lake.vacuum import deletable, delete
 
+SERVER = Path(__file__).parents[1] / "services" / "bucket_server.py"
+
 
 def free_port() -> int:
     with socket.socket() as found:
@@ -35,10 +36,8 @@ def free_port() -> int:
 def server() -> Iterator[str]:
     """Start an S3 that lives in memory; return its address."""
     address = f"http://127.0.0.1:{(port := free_port())}"
-    program = shutil.which("moto_server", path=os.path.dirname(sys.executable))
-    assert program, "moto_server is not installed: pip install 'moto[server]'"
     process = subprocess.Popen(
-        [program, "-H", "127.0.0.1", "-p", str(port)],
+        [sys.executable, str(SERVER), str(port)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -48,7 +47,7 @@ def server() -> Iterator[str]:
                 with urllib.request.urlopen(f"{address}/moto-api/", timeout=1):
                     break
             except OSError:
-                assert process.poll() is None, "moto_server ended"
+                assert process.poll() is None, "the server ended"
                 time.sleep(0.1)
         yield address
     finally:
