@@ -25,6 +25,8 @@ from isopach.feeds.sales import write_night
 from isopach.feeds.sales_events import Plan
 from isopach.feeds.targets import SpoolTarget
 
+NIGHTS = ("same", "other", "every")
+"""`other` differs in a window alone, `every` by a record in each, so that all are compared."""
 COMPARED = ("store", "sold_at", "sku", "quantity", "unit_price", "customer", "revenue")
 JOIN = """
     SELECT count(*) FROM read_parquet({stream}) s
@@ -63,13 +65,17 @@ class Compared:
 
 
 def race(
-    rows: int, *, spark: bool = False, cache: Path = CACHE, say: Say = print
+    rows: int,
+    *,
+    nights: Sequence[str] = NIGHTS,
+    spark: bool = False,
+    cache: Path = CACHE,
+    say: Say = print,
 ) -> list[Compared]:
     """Stream a night's events; compare them with the same night, and with two that differ.
 
-    One differs in a window alone, and one by a record in each: there all records are compared.
-
     Args:
+        nights: which of these to compare.
         spark: also join both sides on Spark.
     """
     with scratch(cache) as folder:
@@ -86,8 +92,7 @@ def race(
         for file in night_files(folder / "every"):
             table = pq.read_table(file)
             pq.write_table(with_quantities(table, lambda n, q: (q or 0) + (not n)), file)
-        names = ("same", "other", "every")
-        return [compared(name, rows, folder, lake, spark, say) for name in names]
+        return [compared(name, rows, folder, lake, spark, say) for name in nights]
 
 
 def night_files(landing: Path) -> list[Path]:

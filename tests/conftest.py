@@ -19,6 +19,9 @@ os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 # Spark's own defaults are for many rows: these are for few.
 os.environ.setdefault("SPARK_CONF_DIR", str(Path(__file__).parent / "services" / "few_rows"))
 
+SHARED = ("spark", "forks")
+"""Fixtures that take longer to start than most tests that use them."""
+
 settings.register_profile("isopach", deadline=None)
 settings.load_profile("isopach")
 
@@ -27,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, dealt to the processes: none of them is left for last.
 
     xdist gives each process a run of tests, and has one that is done steal from another's end.
-    Tests that share Spark follow each other, for it takes longer to start than most of them take.
+    Tests that share what is slow to start follow each other.
     """
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
     files = [list(tests) for _, tests in groupby(sorted(items, key=_shared), key=_shared)]
@@ -44,8 +47,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _shared(item: pytest.Item) -> str:
-    """Return what a test has to itself but for those that it is run with: Spark, or its file."""
-    return "spark" if "spark" in getattr(item, "fixturenames", ()) else str(item.path)
+    """Return what a test shares with those that it is run with: a fixture, or its file."""
+    used = {*getattr(item, "fixturenames", ())}
+    return next((name for name in SHARED if name in used), str(item.path))
 
 
 def _long(tests: list[pytest.Item]) -> int:
