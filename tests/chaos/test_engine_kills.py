@@ -36,6 +36,9 @@ LONGEST = 300.0
 """Seconds that a driver may live: what a failed test leaves behind is gone then."""
 
 pytestmark = [pytest.mark.engines, pytest.mark.slow]
+seldom = pytest.mark.skipif(
+    "ISOPACH_KILLS" not in os.environ, reason="takes minutes: only with ISOPACH_KILLS set"
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -202,9 +205,7 @@ def test_the_broker_is_killed_and_then_drivers(forks: Forks, tmp_path: Path) -> 
         own.stop()
 
 
-@pytest.mark.skipif(
-    "ISOPACH_KILLS" not in os.environ, reason="takes minutes: only with ISOPACH_KILLS set"
-)
+@seldom
 def test_a_task_manager_is_killed_and_then_the_driver(
     forks: Forks, tmp_path: Path, spooled: Spooled
 ) -> None:
@@ -224,7 +225,10 @@ def test_a_task_manager_is_killed_and_then_the_driver(
     check_all(stream, source, spooled.rows(), forks)
 
 
-@pytest.mark.parametrize(("asleep", "other"), [("prism", "micro-batch"), ("flink", "prism")])
+@pytest.mark.parametrize(
+    ("asleep", "other"),
+    [("prism", "micro-batch"), pytest.param("flink", "prism", marks=seldom)],
+)
 def test_a_driver_wakes_up_beside_another(
     forks: Forks, tmp_path: Path, spooled: Spooled, asleep: str, other: str
 ) -> None:

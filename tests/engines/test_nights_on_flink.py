@@ -33,7 +33,8 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def flink() -> Iterator[Cluster]:
-    with cluster(2, slots=2) as running:
+    """A cluster on which two subtasks run in two processes."""
+    with cluster(2, slots=1) as running:
         yield running
 
 
@@ -57,7 +58,7 @@ def test_a_stream_that_is_sent_to_a_cluster_runs_on_there(tmp_path: Path, flink:
     assert isopach("stream", "sales", *here).code == 0
     expected = scan(Place.of(tmp_path / "here"), tables.records("sales", SALES.feed.payload))
     rows = expected.collect().height
-    asked = ["--on", "flink", "--master", flink.master]
+    asked = ["--on", "flink", "--master", flink.master, "--set", "parallelism=2"]
     stream = ["submit", "stream", "sales", "--source", log, "--lake", tmp_path / "there", *asked]
     done = isopach(*stream, "--json")
     assert done.code == 0, done.err

@@ -25,7 +25,6 @@ from streaming import Filled, FilledSpool, FilledTopic, Lake, missing
 from isopach.feeds.load import Declaration, load_declaration
 from isopach.feeds.sales_event_faults import BROKEN
 from isopach.feeds.sales_events import Events, Plan, day_events, replay
-from isopach.jobs.cluster import cluster
 from isopach.pipelines.watching import LATE_ROWS, PANES
 
 NEXT = DAY + timedelta(1)
@@ -266,9 +265,12 @@ def test_a_partition_that_lost_rows_holds_up_no_other_and_is_told(
     assert visits.findings() == []
 
 
+@pytest.mark.parametrize("name", ["micro-batch", pytest.param("prism", marks=pytest.mark.engines)])
 def test_a_broker_that_is_away_for_longer_than_it_is_waited_for_ends_no_stream(
-    engine: str, visits: Lake, tmp_path: Path
+    name: str, visits: Lake, tmp_path: Path
 ) -> None:
+    if reason := missing(name):
+        pytest.skip(reason)
     pytest.importorskip("confluent_kafka", reason="not installed: isopach[kafka]")
     if reason := missing_tools():
         pytest.skip(f"no Kafka broker: {reason}")
@@ -277,7 +279,7 @@ def test_a_broker_that_is_away_for_longer_than_it_is_waited_for_ends_no_stream(
     service = Broker(tmp_path / "broker")
     try:
         filled = FilledTopic(service.start(), "visits", 2, patience=1)
-        with visits.streaming(filled, engine) as running:
+        with visits.streaming(filled, name) as running:
             filled.send(0, [own("nyc", "0/0", "08T12:00")])
             running.until(lambda: visits.positions().total() == 1)
             service.kill()
@@ -332,26 +334,6 @@ def test_cadence_and_engine_are_changed_while_events_come(
     assert visits.findings() == []
     assert night.states() == {("nyc", DAY): "settled"}
     assert visits.table("records")["_mode"].to_list() == ["batch"] * len(ids)
-
-
-@pytest.mark.engines
-def test_two_workers_of_a_cluster_land_the_same(
-    sales: Declaration, events: Events, expected: Any, tmp_path: Path
-) -> None:
-    if reason := missing("flink"):
-        pytest.skip(reason)
-    filled, lake = FilledSpool(tmp_path / "spool", "sales", PARTITIONS), Lake.at(tmp_path, sales)
-    with (
-        cluster(2, slots=1) as servers,
-        lake.streaming(filled, f"flink:{servers.master}", parallelism=2) as running,
-    ):
-        for first in range(0, len(events), 1000):
-            send_all(events.slice(first, 1000), filled)
-            running.until(lambda: lake.positions().total() >= first)  # noqa: B023
-        running.until(lambda: lake.positions().total() == len(events))
-    assert lake.findings() == []
-    check_truth(lake.content(), events)
-    assert_same_streams(lake.content(), expected)
 
 
 def test_a_signal_lands_what_was_read_and_ends_the_engine(
