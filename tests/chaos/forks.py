@@ -1,7 +1,7 @@
 """Runs nights and streams in forked children, some of which are killed: a child starts in no time.
 
 Reads one JSON job per line from stdin, answers each with one line. The parent imports everything
-and does nothing with it, so that no pool of threads is running when it forks.
+and does nothing with it, so that no thread that a child waits for is running when it forks.
 """
 
 from __future__ import annotations

@@ -21,11 +21,12 @@ import grpc
 import psutil
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.stager import Stager
 from apache_beam.runners.runner import PipelineResult
 
 from isopach.jobs.built import built
 from isopach.jobs.cluster import Cluster, cluster
-from isopach.jobs.engines import UNBOUNDED, Engine, EngineError, find_tool
+from isopach.jobs.engines import UNBOUNDED, Engine, EngineError, find_tool, portable
 from isopach.jobs.flink import flink
 from isopach.jobs.flink_jars import archive_of, find_jars
 from isopach.jobs.prism import STAGE, find_prism, mended, prism
@@ -171,6 +172,11 @@ def test_a_cluster_outlives_a_task_manager(servers: Cluster, tmp_path: Path) -> 
         until(lambda: len(set(written(path))) >= 60_000)
         job.cancel()
     assert set(written(path)) == set(range(60_000))
+
+
+def test_pip_is_not_asked_what_is_installed_for_workers_in_this_process(tmp_path: Path) -> None:
+    options = PipelineOptions([*UNBOUNDED, *portable("localhost:1")])
+    assert Stager.create_job_resources(options, str(tmp_path)) == []
 
 
 def test_what_cannot_be_built_says_what_to_install(
